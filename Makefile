@@ -1,0 +1,44 @@
+# The front door. `make quickstart` runs a real study; `make test` is the whole gate.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+INSTALLED_DEV := $(VENV)/.installed-dev
+
+.PHONY: quickstart test test-fast lint format schema clean
+
+quickstart: $(INSTALLED)
+	$(BIN)/harness optimize studies/quickstart.yaml
+
+test: $(INSTALLED_DEV) lint
+	$(BIN)/pytest
+
+test-fast: $(INSTALLED_DEV)
+	$(BIN)/pytest -m "not docker and not cargo and not load and not browser and not slow"
+
+lint: $(INSTALLED_DEV)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	cd target_templates && cargo fmt --all --check
+	cd target_templates && cargo clippy --quiet --all-targets --locked -- -D warnings
+
+format: $(INSTALLED_DEV)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	cd target_templates && cargo fmt --all
+
+schema: $(INSTALLED_DEV)
+	$(BIN)/python -m harness.study.schema_file
+
+clean:
+	rm -rf build .mypy_cache .pytest_cache .ruff_cache
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+$(INSTALLED_DEV): $(INSTALLED)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $@

@@ -1,0 +1,113 @@
+"""The run folder: where each file of one run lives. Owns the names and the making of folders, never their content."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from harness.errors import MachineError
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One execution of a study: `results/<study>/<UTC stamp>/`."""
+
+    path: Path
+
+    @property
+    def run_id(self) -> str:
+        """Name of the run, unique on this host: study and stamp."""
+        return f"{self.path.parent.name}-{self.path.name}"
+
+    @property
+    def run_json(self) -> Path:
+        """What was asked, where and with what it runs."""
+        return self.path / "run.json"
+
+    @property
+    def windows_jsonl(self) -> Path:
+        """First half of the ledger: a line a window."""
+        return self.path / "windows.jsonl"
+
+    @property
+    def decisions_jsonl(self) -> Path:
+        """Second half of the ledger: a line a decision."""
+        return self.path / "decisions.jsonl"
+
+    @property
+    def children_json(self) -> Path:
+        """Processes that the process backend started and that are not yet ended."""
+        return self.path / "children.json"
+
+    @property
+    def generator_log(self) -> Path:
+        """What the load generator's process wrote."""
+        return self.path / "generator.log"
+
+    def window(self, n: int) -> Path:
+        """Folder of window `n`: samples, series, log."""
+        return self.path / "windows" / str(n)
+
+    def fresh_window(self, n: int) -> Path:
+        """Return the empty folder of window `n`; what a run that died in this window left there goes."""
+        folder = self.window(n)
+        with disk_errors(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+        return folder
+
+    def variant(self, variant_id: str) -> Path:
+        """Folder of one variant: runtime.rs, build log."""
+        folder = self.path / "variants" / variant_id
+        with disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+
+def create(results: Path, study: str, now: float) -> RunFolder:
+    """Make a new run folder named by the UTC time `now` (Unix seconds); never an existing one."""
+    stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
+    for suffix in ("", *(f"-{i}" for i in range(2, 100))):
+        path = results / study / f"{stamp}{suffix}"
+        with disk_errors(results):
+            try:
+                path.mkdir(parents=True)
+            except FileExistsError:
+                continue
+        return RunFolder(path)
+    raise MachineError(f"{results / study} already holds a hundred runs of {stamp}; is the clock right?")
+
+
+def runs(results: Path, study: str) -> tuple[RunFolder, ...]:
+    """Return the run folders of one study, oldest first."""
+    found = sorted(path.parent for path in (results / study).glob("*/run.json"))
+    return tuple(RunFolder(path) for path in found)
+
+
+_ADVICE = {
+    errno.ENOSPC: "the disk is full; free some space (`harness clean` thins old runs), then start again with --resume",
+    errno.EDQUOT: "the disk quota is used up; free some space (`harness clean` thins old runs), then --resume",
+    errno.EROFS: "it is on a read-only file system; give a writable folder with --results",
+    errno.EACCES: "this user may not write there; give a writable folder with --results",
+    errno.EPERM: "this user may not write there; give a writable folder with --results",
+    errno.ENOTDIR: "a part of the path is a file, not a folder; give another folder with --results",
+}
+
+
+@contextmanager
+def disk_errors(place: Path) -> Iterator[None]:
+    """Turn what the file system refuses into a MachineError that names the place and the way out."""
+    try:
+        yield
+    except FileExistsError:
+        raise
+    except OSError as error:
+        advice = _ADVICE.get(error.errno or 0)
+        if advice is None:
+            raise MachineError(f"cannot write {place}: {error.strerror or error}") from error
+        raise MachineError(f"cannot write {place}: {advice}. What was measured so far is kept.") from error

@@ -1,0 +1,60 @@
+"""The loop: the next step, run it, append it. Everything else follows from the ledger."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from typing import Protocol
+
+from harness import search
+from harness.ledger.ledger import Ledger
+from harness.ledger.record import DecisionRecord, History, WindowRecord
+from harness.study.model import Study
+from harness.variant import Decision, Step
+from harness.window import run as window
+from harness.window.run import Bench, Place
+
+
+class Watcher(Protocol):
+    """Is told what happens, to show it; must not change it."""
+
+    def step(self, study: Study, history: History, step: Step) -> None:
+        """A window is about to run."""
+
+    def measured(self, study: Study, history: History, record: WindowRecord) -> None:
+        """A window is in the ledger."""
+
+    def decided(self, study: Study, history: History, record: DecisionRecord) -> None:
+        """A decision is in the ledger."""
+
+
+def run(study: Study, ledger: Ledger, bench: Bench, watcher: Watcher) -> None:
+    """Run the study to its verdict, from wherever the ledger stands."""
+    while (step := search.next_step(study, ledger.history)) is not None:
+        if isinstance(step, Decision):
+            watcher.decided(study, ledger.history, ledger.append_decision(step, time.time()))
+            continue
+        watcher.step(study, ledger.history, step)
+        measurement = window.run(step, bench, place(ledger, step))
+        watcher.measured(study, ledger.history, ledger.append_window(step, measurement))
+
+
+def place(ledger: Ledger, step: Step) -> Place:
+    """Return what the next window gets to itself."""
+    history = ledger.history
+    return Place(
+        folder=ledger.folder.fresh_window(len(history.windows) + 1),
+        variant_folder=ledger.folder.variant(step.variant.id),
+        floor_ms=lateness_floor_ms(history),
+        new_variant=all(record.variant != step.variant.id for record in history.windows),
+    )
+
+
+def lateness_floor_ms(history: History) -> float | None:
+    """Return the median of the calibration windows' median lateness (ms): what this host does when left alone."""
+    seen = [
+        record.host.lateness_p50_ms
+        for record in history.of_phase("calibrate")
+        if record.host.lateness_p50_ms is not None
+    ]
+    return statistics.median(seen) if seen else None

@@ -1,0 +1,112 @@
+"""What one window gives: figures, a validity, and reasons. Records only.
+
+Percentiles are milliseconds from the intended send time, over all offered requests; the ones that failed, timed out,
+were dropped or stayed unfinished rank above every success and read as the time-out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Validity(StrEnum):
+    """Whether a window's figures may be used. Decided by generator and host alone, FAILED by the target."""
+
+    VALID = "VALID"
+    DEGRADED = "DEGRADED"
+    INVALID = "INVALID"
+    FAILED = "FAILED"
+
+    @property
+    def usable(self) -> bool:
+        """Whether the figures count: VALID and DEGRADED do."""
+        return self in {Validity.VALID, Validity.DEGRADED}
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The figures of one window, or of one request kind in it. None: not measured (see the window's notes).
+
+    `throughput` is completed / offered under open load, completed requests a second under closed load.
+    `censored` names the percentiles that fall among requests without a success: they read "at least the time-out".
+    """
+
+    p50_ms: float | None
+    p90_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    p999_ms: float | None
+    throughput: float
+    error_ratio: float
+    offered: int
+    completed: int
+    failed: int
+    timed_out: int
+    dropped: int
+    unfinished: int
+    cpu_per_request_us: float | None = None
+    peak_rss_bytes: int | None = None
+    threads: int | None = None
+    completed_per_s: float | None = None
+    success_p50_ms: float | None = None
+    success_p95_ms: float | None = None
+    success_p99_ms: float | None = None
+    censored: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class HostFacts:
+    """What the gates looked at. Shares are of one core over [t0, t1). None: the host does not tell, with a note."""
+
+    lateness_p50_ms: float | None = None
+    lateness_p99_ms: float | None = None
+    late_share: float | None = None
+    lateness_limit_ms: float | None = None
+    dispatched_share: float | None = None
+    generator_cpu: float | None = None
+    harness_cpu: float | None = None
+    target_cpu: float | None = None
+    foreign_cpu: float | None = None
+    steal: float | None = None
+    throttled_s: float | None = None
+    server_requests: int | None = None
+    sent_requests: int | None = None
+    answered_requests: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class StageTimes:
+    """Wall seconds of each part of a window; `measure_s` is t1 - t0."""
+
+    build_s: float = 0.0
+    start_s: float = 0.0
+    connect_s: float = 0.0
+    warmup_s: float = 0.0
+    measure_s: float = 0.0
+    drain_s: float = 0.0
+    stop_s: float = 0.0
+    total_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """All that a window gives. `figures` is None exactly when nothing could be measured (FAILED before t0).
+
+    `in_force` is what `/runtime` said. `log` is the log's tail when the window FAILED.
+    """
+
+    validity: Validity
+    reasons: tuple[str, ...]
+    started: float
+    ended: float
+    figures: Figures | None = None
+    by_request: Mapping[str, Figures] = field(default_factory=dict)
+    host: HostFacts = field(default_factory=HostFacts)
+    stages: StageTimes = field(default_factory=StageTimes)
+    in_force: Mapping[str, object] = field(default_factory=dict)
+    image: str = ""
+    new_variant: bool = False
+    log: str = ""

@@ -1,0 +1,98 @@
+"""Watches target, generator and host while a window runs: exact accounts at t0 and t1, a sample about 10 times a second.
+
+Between the samples it sleeps; texts are kept raw and parsed only after the window, so that the watcher itself costs the
+generator's core next to nothing. It never judges.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from dataclasses import dataclass, field
+
+from harness.target import inspect
+from harness.window.host import CpuUse, read_cpu_use
+
+PERIOD_S = 0.1
+
+
+@dataclass(frozen=True)
+class Account:
+    """CPU nanoseconds used so far by each party and by the host's cores, at monotonic `at_ns`. None: not readable."""
+
+    at_ns: int
+    target_ns: int | None
+    generator_ns: int | None
+    harness_ns: int
+    host: CpuUse
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What was seen at monotonic `at_ns`; `metrics` is the raw text of the target's `/metrics`, empty if none came."""
+
+    at_ns: int
+    cpu_ns: int | None
+    rss_bytes: int | None
+    threads: int | None
+    metrics: str
+
+
+@dataclass
+class Watch:
+    """One watching thread for one window. Use `begin` when the schedule's clock has started, `finish` after the drain."""
+
+    target_pid: int
+    generator_pid: int
+    admin_port: int | None
+    samples: list[Sample] = field(default_factory=list)
+    first: Account | None = None
+    last: Account | None = None
+    _thread: threading.Thread | None = None
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def begin(self, _start_ns: int, t0_ns: int, t1_ns: int) -> None:
+        """Start watching; called from the generator's start signal, so it must return at once."""
+        self._thread = threading.Thread(target=self._watch, args=(t0_ns, t1_ns), name="watch", daemon=True)
+        self._thread.start()
+
+    def finish(self) -> None:
+        """Stop watching and wait for the thread."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(timeout=10)
+
+    def _watch(self, t0_ns: int, t1_ns: int) -> None:
+        if self._sleep_until(t0_ns):
+            return
+        self.first = self._account()
+        at_ns = t0_ns
+        while at_ns < t1_ns:
+            self.samples.append(self._sample())
+            at_ns += int(PERIOD_S * 1e9)
+            if self._sleep_until(min(at_ns, t1_ns)):
+                return
+        self.last = self._account()
+
+    def _sleep_until(self, at_ns: int) -> bool:
+        return self._stop.wait(max(0.0, (at_ns - time.monotonic_ns()) / 1e9))
+
+    def _account(self) -> Account:
+        times = os.times()
+        return Account(
+            at_ns=time.monotonic_ns(),
+            target_ns=inspect.process_cpu_ns(self.target_pid),
+            generator_ns=inspect.process_cpu_ns(self.generator_pid),
+            harness_ns=int((times.user + times.system) * 1e9),
+            host=read_cpu_use(),
+        )
+
+    def _sample(self) -> Sample:
+        return Sample(
+            at_ns=time.monotonic_ns(),
+            cpu_ns=inspect.process_cpu_ns(self.target_pid),
+            rss_bytes=inspect.rss_bytes(self.target_pid),
+            threads=inspect.threads(self.target_pid),
+            metrics="" if self.admin_port is None else inspect.scrape(self.admin_port),
+        )
