@@ -1,0 +1,26 @@
+"""`harness check`: what a study would do and cost, without doing it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command("check", epilog="Example: harness check studies/quickstart.yaml")
+@click.argument("study", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
+def command(study: Path, as_json: bool) -> None:
+    """Load STUDY, name every fault, and print its plan, its cost in minutes and the smallest effect it can see."""
+    from harness.search import plan
+    from harness.study import load
+
+    loaded = load(study)
+    planned = plan.plan(loaded)
+    if as_json:
+        click.echo(json.dumps(plan.to_json(loaded, planned), indent=1))
+        return
+    click.echo(f"{study}: no fault found")
+    for line in (*plan.in_words(loaded, planned), *(f"warning: {warning}" for warning in loaded.warnings)):
+        click.echo(line)

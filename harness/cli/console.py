@@ -1,0 +1,135 @@
+"""What the terminal shows: progress on standard error, results on standard output. Prints; decides nothing."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from harness.ledger.record import DecisionRecord, History, WindowRecord
+from harness.study.model import Study
+from harness.variant import Step, baseline, difference
+from harness.window.measurement import Validity
+
+PHASE_WORDS = {
+    "calibrate": "calibrate (baseline against itself)",
+    "screen": "screen (one variable at a time)",
+    "search": "joint search",
+    "race": "race of the best",
+    "confirm": "confirmation pairs",
+    "attribute": "attribution",
+}
+
+
+def say(text: str) -> None:
+    """Write one line of progress or notice to standard error."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+class Progressing:
+    """Shows a run as it goes: a live line on a terminal, plain lines elsewhere. Implements `loop.Watcher`."""
+
+    def __init__(self, *, planned_windows: int, seconds_per_window: float, quiet: bool) -> None:
+        """`planned_windows` and `seconds_per_window` come from the plan and give the time left."""
+        self.quiet = quiet
+        self.total = planned_windows
+        self.seconds = seconds_per_window
+        self.console = Console(stderr=True)
+        self.live = self.console.is_terminal and not quiet
+        self.progress = Progress(
+            TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[note]}"),
+            console=self.console, transient=True, disable=not self.live,
+        )
+        self.task = self.progress.add_task("", total=self.total, note="")
+
+    def __enter__(self) -> Progressing:
+        """Start the live line."""
+        self.progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Take the live line away."""
+        self.progress.stop()
+
+    def step(self, study: Study, history: History, step: Step) -> None:
+        """Show what runs now and how long the rest will take."""
+        n = len(history.windows) + 1
+        changed = difference(step.variant, baseline(study))
+        what = ", ".join(f"{name}={level}" for name, level in changed.items()) or "baseline"
+        again = f", attempt {step.attempt + 1}" if step.attempt else ""
+        left = max(0, self.total - n + 1) * self.seconds
+        self.progress.update(
+            self.task,
+            completed=n - 1,
+            description=f"window {n}/{max(n, self.total)}  {step.phase}",
+            note=f"{what}{again}  best {best_words(study, history)}  {_minutes(left)} left",
+        )
+
+    def measured(self, study: Study, history: History, record: WindowRecord) -> None:
+        """Show one line for the window that is now in the ledger."""
+        del history
+        if self.quiet:
+            return
+        value = objective_words(study, record)
+        why = f"  ({record.reasons[0]})" if record.reasons and record.validity is not Validity.VALID else ""
+        changed = {name: level for name, level in record.values.items() if study.baseline.get(name) != level}
+        what = ", ".join(f"{name}={level}" for name, level in changed.items()) or "baseline"
+        clock = time.strftime("%H:%M:%S", time.localtime(record.ended))
+        self._line(f"{clock}  {record.n:>3}/{max(record.n, self.total)}  {record.phase:<9}  {value:>12}  {what}  {record.validity}{why}")
+
+    def decided(self, study: Study, history: History, record: DecisionRecord) -> None:
+        """Show the decisions that a reader waits for."""
+        del study, history
+        if self.quiet:
+            return
+        if record.kind == "freeze":
+            values = record.content.get("winner") or {}
+            what = ", ".join(f"{name}={level}" for name, level in values.items()) or "the baseline"
+            self._line(f"          winner frozen: {what}; now fresh pairs decide")
+
+    def _line(self, text: str) -> None:
+        if self.live:
+            self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+        else:
+            say(text)
+
+
+def objective_words(study: Study, record: WindowRecord) -> str:
+    """Return the objective's value of one window with its unit."""
+    from harness.judge.score import objective_value
+
+    if record.metrics is None:
+        return "-"
+    value = objective_value(study, record)
+    return "-" if value is None else f"{study.objective.metric} {_unit(study.objective.metric, value)}"
+
+
+def best_words(study: Study, history: History) -> str:
+    """Return the best median of any variant so far, which is a picture and not a result."""
+    from harness.judge.score import objective_value
+
+    sign = 1 if study.objective.direction == "minimize" else -1
+    values = [
+        value
+        for record in history.windows
+        if record.validity.usable and (value := objective_value(study, record)) is not None
+    ]
+    return _unit(study.objective.metric, sign * min(sign * value for value in values)) if values else "-"
+
+
+def _unit(metric: str, value: float) -> str:
+    if metric.startswith("p") and metric[1:].isdigit():
+        return f"{value:.3g} ms"
+    if metric == "peak_rss":
+        return f"{value / 2**20:.3g} MiB"
+    if metric == "cpu_per_request":
+        return f"{value:.3g} us"
+    return f"{value:.4g}"
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"  # noqa: PLR2004 - reads better

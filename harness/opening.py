@@ -1,0 +1,216 @@
+"""Opens a run: fresh or resumed, on which backend, on which cores, with what it was made with written down first.
+
+The rules of resuming are here and nowhere else: a run goes on only when study, harness, target sources, backend and
+machine are what they were, and a run never changes its backend.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import harness
+from harness import variant as variants
+from harness.errors import MachineError, StudyError
+from harness.ledger import folder as folders
+from harness.ledger import provenance
+from harness.ledger.folder import RunFolder
+from harness.ledger.ledger import Ledger, read_history, write_json
+from harness.ledger.record import SCHEMA
+from harness.load.generator import LocustGenerator
+from harness.study import knobs
+from harness.study.model import Study
+from harness.target import build, leftovers, process
+from harness.target.docker import DockerBackend
+from harness.target.process import ProcessBackend
+from harness.target.service import Backend
+from harness.window.cores import CoreMap, available, core_map
+from harness.window.run import Bench
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A run that can go on: its ledger, its bench, and what to tell the person before the first window."""
+
+    ledger: Ledger
+    bench: Bench
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """An earlier run of the same study without a report, and why it cannot go on (empty: it can)."""
+
+    folder: RunFolder
+    backend: str
+    windows: int
+    obstacles: tuple[str, ...]
+
+
+def unfinished(study: Study, results: Path, backend: str | None) -> Unfinished | None:
+    """Return the newest run of `study` if it has not reached its report; None otherwise."""
+    found = folders.runs(results, study.name)
+    if not found or (found[-1].path / "summary.json").exists():
+        return None
+    facts = _read_run(found[-1])
+    return Unfinished(
+        folder=found[-1],
+        backend=str(facts.get("backend")),
+        windows=len(read_history(found[-1]).windows),
+        obstacles=_obstacles(study, facts, backend),
+    )
+
+
+def _obstacles(study: Study, facts: dict[str, Any], backend: str | None) -> tuple[str, ...]:
+    machine_id = provenance.machine_id(provenance.machine())
+    compared = [
+        ("the study file has changed", facts.get("study_digest"), study.digest),
+        ("the target's sources have changed", facts.get("ground"), study.target.ground),
+        ("it was made by another version of harness", facts.get("harness"), harness.__version__),
+        ("it was made on another machine", facts.get("machine_id"), machine_id),
+        ("its format is another one", facts.get("schema"), SCHEMA),
+    ]
+    if backend is not None:
+        compared.append((f"it ran on {facts.get('backend')}", facts.get("backend"), backend))
+    return tuple(words for words, then, now in compared if then != now)
+
+
+@contextmanager
+def opened(study: Study, results: Path, backend: str | None, resumed: Unfinished | None) -> Iterator[Opened]:
+    """Yield the run to carry out, new or `resumed`; on leaving, end the generator and remove what the backend made."""
+    cores = core_map(available(), study.target.cpus)
+    words = list(leftovers.sweep(results))
+    if resumed is None:
+        name, notice = chosen_backend(backend)
+        folder = folders.create(results, study.name, time.time())
+        notices = (notice,) if notice else ()
+        write_json(folder.run_json, described(study, folder, name, cores, notices))
+        words += [f"fresh run in {folder.path}"]
+    else:
+        folder, name = resumed.folder, resumed.backend
+        _require(name)
+        words += [f"resuming {folder.path}: {resumed.windows} windows are in its ledger"]
+        notices = tuple(_read_run(folder).get("notices", ()))
+    words += [*notices, *study.warnings, _cores_in_words(cores)]
+    ledger = Ledger(folder)
+    os.sched_setaffinity(0, cores.harness)
+    generator = LocustGenerator(cores.generator, folder.generator_log)
+    serving = make_backend(name, folder)
+    try:
+        bench = Bench(study, build.build, serving, generator, cores)
+        yield Opened(ledger, bench, tuple(words))
+    finally:
+        generator.close()
+        serving.close()
+
+
+def chosen_backend(asked: str | None) -> tuple[str, str]:
+    """Return (backend, notice): the one asked for if it is ready, else docker, else process with what is lost."""
+    if asked is not None:
+        _require(asked)
+        return asked, ""
+    reason = DockerBackend.available()
+    if reason is None:
+        return "docker", ""
+    return "process", f"Docker does not answer ({reason}); the process backend is taken. {process.LOST}"
+
+
+def _require(backend: str) -> None:
+    reason = DockerBackend.available() if backend == "docker" else None
+    if reason is not None:
+        raise MachineError(
+            f"this run needs Docker, which does not answer: {reason}. Start it (`systemctl start docker`, or look with "
+            "`harness doctor`), or start a new run with --fresh --backend process."
+        )
+
+
+def make_backend(name: str, folder: RunFolder) -> Backend:
+    """Return the backend of that name for this run."""
+    return BACKENDS[name](folder)
+
+
+BACKENDS = {
+    "docker": lambda folder: DockerBackend(folder.run_id),
+    "process": lambda folder: ProcessBackend(folder.children_json),
+}
+"""Every backend by name; each goes through the same contract suite."""
+
+
+def described(study: Study, folder: RunFolder, backend: str, cores: CoreMap, notices: tuple[str, ...]) -> dict[str, Any]:
+    """Return run.json: what was asked, where, and with what it runs."""
+    facts = provenance.machine()
+    baseline = variants.baseline(study)
+    target = study.target
+    return {
+        "schema": SCHEMA,
+        "run": folder.run_id,
+        "study": study.name,
+        "study_file": study.file.name,
+        "study_text": study.text,
+        "study_digest": study.digest,
+        "ground": target.ground,
+        "harness": harness.__version__,
+        "backend": backend,
+        "seed": study.seed,
+        "started": time.time(),
+        "host": facts,
+        "machine_id": provenance.machine_id(facts),
+        "versions": {**provenance.versions(), "tokio": provenance.locked_version(target.workspace / "Cargo.lock", "tokio")},
+        "commit": provenance.commit(target.workspace),
+        "core_map": asdict(cores),
+        "baseline": {
+            "id": baseline.id,
+            "values": dict(baseline.values),
+            "resolved": knobs.resolved(variants.runtime_values(study, baseline), default_workers=target.cpus),
+        },
+        "objective": asdict(study.objective),
+        "min_effect": study.min_effect,
+        "guards": [asdict(guard) for guard in study.guards],
+        "knobs": [{**asdict(knob), "about": knobs.about(knob, target)} for knob in study.knobs],
+        "load": {
+            "model": study.load.model,
+            "rate": study.load.rate,
+            "arrivals": study.load.arrivals,
+            "connections": study.load.connections,
+            "timeout_s": study.load.timeout_s,
+            "requests": [f"{request.method} {request.path}" for request in study.load.requests],
+        },
+        "window": asdict(study.window),
+        "target": {
+            "name": target.name,
+            "form": target.form,
+            "cpus": target.cpus,
+            "memory_bytes": target.memory_bytes,
+            "settings": dict(target.settings),
+            "has_admin": target.has_admin,
+        },
+        "warnings": list(study.warnings),
+        "notices": list(notices),
+    }
+
+
+def _read_run(folder: RunFolder) -> dict[str, Any]:
+    try:
+        content = json.loads(folder.run_json.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StudyError(f"{folder.run_json} cannot be read ({error}); start a new run with --fresh") from error
+    if not isinstance(content, dict):
+        raise StudyError(f"{folder.run_json} is no description of a run; start a new run with --fresh")
+    return content
+
+
+def _cores_in_words(cores: CoreMap) -> str:
+    def listed(group: tuple[int, ...]) -> str:
+        return ",".join(str(core) for core in group)
+
+    shared = f" ({cores.shared}: windows are DEGRADED)" if cores.shared else ""
+    return (
+        f"cores: target {listed(cores.target)}, generator {listed(cores.generator)}, "
+        f"harness {listed(cores.harness)}{shared}"
+    )

@@ -1,0 +1,78 @@
+"""Gates judge the generator and the host, never the target."""
+
+from dataclasses import replace
+
+import pytest
+
+from harness.window.gates import GATES, LIMITS, lateness_limit_ms, validity
+from harness.window.measurement import HostFacts, Validity
+
+QUIET = HostFacts(
+    lateness_p50_ms=0.12,
+    lateness_p99_ms=0.2,
+    late_share=0.001,
+    lateness_limit_ms=0.3,
+    dispatched_share=1.0,
+    generator_cpu=0.1,
+    harness_cpu=0.01,
+    target_cpu=0.4,
+    foreign_cpu=0.01,
+    steal=0.0,
+    throttled_s=0.0,
+    server_requests=2400,
+    sent_requests=2400,
+    answered_requests=2400,
+)
+
+
+def test_a_quiet_window_is_valid_without_a_reason():
+    assert validity(QUIET) == (Validity.VALID, ())
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"dispatched_share": 0.98}, Validity.INVALID),
+        ({"lateness_p50_ms": 0.4}, Validity.INVALID),
+        ({"late_share": 0.06}, Validity.INVALID),
+        ({"lateness_p99_ms": 3.0}, Validity.DEGRADED),
+        ({"generator_cpu": 0.61}, Validity.INVALID),
+        ({"generator_cpu": None}, Validity.DEGRADED),
+        ({"foreign_cpu": 0.06}, Validity.DEGRADED),
+        ({"foreign_cpu": 0.26}, Validity.INVALID),
+        ({"foreign_cpu": None}, Validity.DEGRADED),
+        ({"steal": 0.3}, Validity.INVALID),
+        ({"throttled_s": 0.5}, Validity.DEGRADED),
+        ({"server_requests": 2401}, Validity.INVALID),
+        ({"server_requests": 2399}, Validity.INVALID),
+        ({"server_requests": None}, Validity.DEGRADED),
+        ({"notes": ("generator and target share cores",)}, Validity.DEGRADED),
+    ],
+)
+def test_each_disturbance_of_generator_or_host_is_named(change, expected):
+    found, reasons = validity(replace(QUIET, **change))
+
+    assert found is expected
+    assert len(reasons) == 1
+
+
+@pytest.mark.parametrize("change", [{"target_cpu": 1.0}, {"sent_requests": 2500, "server_requests": 2450}])
+def test_a_saturated_or_dropping_target_stays_valid(change):
+    assert validity(replace(QUIET, **change))[0] is Validity.VALID
+
+
+def test_the_worst_gate_decides_and_every_reason_is_kept():
+    found, reasons = validity(replace(QUIET, foreign_cpu=0.06, generator_cpu=0.9))
+
+    assert found is Validity.INVALID
+    assert len(reasons) == 2
+
+
+def test_lateness_is_judged_against_the_floor_or_what_is_scored_whichever_is_larger():
+    assert lateness_limit_ms(floor_ms=0.2, objective_ms=1.0) == 0.4
+    assert lateness_limit_ms(floor_ms=0.2, objective_ms=50.0) == 5.0
+    assert lateness_limit_ms(floor_ms=None, objective_ms=None) == 2 * LIMITS.uncalibrated_floor_ms
+
+
+def test_every_gate_is_silent_on_a_quiet_window():
+    assert [name for name, gate in GATES.items() if gate(QUIET, LIMITS)] == []
