@@ -1,0 +1,382 @@
+"""The knob table: every setting of `tokio::runtime::Builder` that a study may name, and what it really does.
+
+Checked against the sources of Tokio 1.54.1. Left out on purpose: settings that cannot be searched (hooks, names,
+`start_paused`, `build_local`), `enable_io_uring` (needs cargo features that the targets do not compile in, and concerns
+files only), and histograms (they change timing, so they are the same in all scored windows: off).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.study import quantities
+from harness.study.model import UNSET, Knob, Level, Target
+
+Kind = Literal["flavor", "integer", "duration", "size", "flag"]
+FLAVORS = ("multi_thread", "current_thread")
+
+
+@dataclass(frozen=True)
+class RuntimeKnob:
+    """One row: a Builder setting with its bounds, its default, and the Rust it renders to.
+
+    `low` and `high` bound integers, durations (seconds) and sizes (bytes); `why_low` and `why_high` say what lies
+    beyond. `default` is the level that equals "unset" on every flavor it applies to, None where no level does.
+    """
+
+    name: str
+    kind: Kind
+    about: str
+    default_text: str
+    default: Level | None = None
+    low: float = 0
+    high: float = 0
+    why_low: str = ""
+    why_high: str = ""
+    flavors: tuple[str, ...] = FLAVORS
+    stable: bool = True
+    since: str = "1.0"
+    call: str = ""
+
+    def parse(self, level: object) -> Level:
+        """Return the canonical form of a level as written in a study; ValueError says what is allowed."""
+        return UNSET if level == UNSET else _PARSERS[self.kind](self, level)
+
+    def rust(self, level: Level) -> str:
+        """Return the Builder call that sets `level`."""
+        return self.call.format(_RUST[self.kind](level))
+
+    def magnitude(self, level: Level) -> float:
+        """Return a number that orders the levels; "unset" stands where its default would."""
+        if level == UNSET:
+            level = UNSET if self.default is None else self.default
+        if level == UNSET:
+            return 0.0
+        return _MAGNITUDE[self.kind](level)
+
+
+def _integer(knob: RuntimeKnob, level: object) -> Level:
+    if isinstance(level, bool) or not isinstance(level, int):
+        raise ValueError(f'write a whole number or "unset", not {level!r}')  # noqa: TRY004 - see quantities
+    return _bounded(knob, level, level, str)
+
+
+def _duration(knob: RuntimeKnob, level: object) -> Level:
+    seconds = quantities.duration_s(level)
+    return _bounded(knob, quantities.duration_text(seconds), seconds, quantities.duration_text)
+
+
+def _size(knob: RuntimeKnob, level: object) -> Level:
+    size = quantities.size_bytes(level)
+    return _bounded(knob, quantities.size_text(size), size, lambda value: quantities.size_text(int(value)))
+
+
+def _bounded(knob: RuntimeKnob, level: Level, value: float, text: Callable[[float], str]) -> Level:
+    if value < knob.low:
+        raise ValueError(f"must be at least {text(knob.low)}: {knob.why_low}")
+    if value > knob.high:
+        raise ValueError(f"must be at most {text(knob.high)}: {knob.why_high}")
+    return level
+
+
+def _flag(_: RuntimeKnob, level: object) -> Level:
+    if not isinstance(level, bool):
+        raise ValueError(f'write true, false or "unset", not {level!r}')  # noqa: TRY004 - see quantities
+    return level
+
+
+def _flavor(_: RuntimeKnob, level: object) -> Level:
+    if level not in FLAVORS:
+        raise ValueError(f"write {' or '.join(FLAVORS)}, not {level!r}")
+    return str(level)
+
+
+def _duration_rust(level: Level) -> str:
+    seconds = quantities.duration_s(level)
+    if seconds == int(seconds):
+        return f"std::time::Duration::from_secs({int(seconds)})"
+    return f"std::time::Duration::from_micros({round(seconds * 1e6)})"
+
+
+_PARSERS: dict[Kind, Callable[[RuntimeKnob, object], Level]] = {
+    "flavor": _flavor,
+    "integer": _integer,
+    "duration": _duration,
+    "size": _size,
+    "flag": _flag,
+}
+_RUST: dict[Kind, Callable[[Level], str]] = {
+    "flavor": str,
+    "integer": str,
+    "duration": _duration_rust,
+    "size": lambda level: str(quantities.size_bytes(level)),
+    "flag": lambda _: "",
+}
+_MAGNITUDE: dict[Kind, Callable[[Level], float]] = {
+    "flavor": lambda level: FLAVORS.index(str(level)),
+    "integer": float,
+    "duration": quantities.duration_s,
+    "size": quantities.size_bytes,
+    "flag": float,
+}
+
+_PANICS = "0 panics when the runtime is built"
+_U32 = 2**32 - 1
+_MULTI = ("multi_thread",)
+
+_ROWS = (
+    RuntimeKnob(
+        name="flavor",
+        kind="flavor",
+        about="The scheduler: worker threads that steal work from each other, or one thread that does everything.",
+        default_text="multi_thread",
+        default="multi_thread",
+        call="Builder::new_{}()",
+    ),
+    RuntimeKnob(
+        name="worker_threads",
+        kind="integer",
+        about="How many threads poll tasks. All start with the runtime and none ever exits; more than cores helps only "
+        "where tasks block their worker or others take the CPU.",
+        default_text="the cores that the process may use",
+        low=1,
+        high=1024,
+        why_low=_PANICS,
+        why_high="all start at once, and the system may refuse the threads with a panic",
+        flavors=_MULTI,
+        call=".worker_threads({})",
+    ),
+    RuntimeKnob(
+        name="max_blocking_threads",
+        kind="integer",
+        about="A cap on the threads of spawn_blocking, over a queue without limit. They start on demand; too low a cap "
+        "queues jobs, and hangs where jobs wait for each other.",
+        default_text="512",
+        default=512,
+        low=1,
+        high=32768,
+        why_low=_PANICS,
+        why_high="that many threads do not fit the limit of processes of a container",
+        call=".max_blocking_threads({})",
+    ),
+    RuntimeKnob(
+        name="thread_keep_alive",
+        kind="duration",
+        about="How long an idle thread of the blocking pool lives on. Workers never time out.",
+        default_text="10s",
+        default="10s",
+        low=0,
+        high=86400,
+        why_low="a duration is not negative",
+        why_high="a day outlives every window",
+        call=".thread_keep_alive({})",
+    ),
+    RuntimeKnob(
+        name="event_interval",
+        kind="integer",
+        about="After how many scheduler ticks a busy worker looks for I/O and timers. It also decides how fresh the "
+        "per-worker metrics are.",
+        default_text="61",
+        default=61,
+        low=1,
+        high=1000,
+        why_low=_PANICS,
+        why_high="beyond it the runtime's own metrics go stale and busy time reads too low",
+        since="1.19",
+        call=".event_interval({})",
+    ),
+    RuntimeKnob(
+        name="global_queue_interval",
+        kind="integer",
+        about="After how many ticks a worker looks into the global queue first. Any number, even 31, switches off the "
+        "self-tuning of multi_thread; it acts only where tasks are woken from outside the workers.",
+        default_text="31 on current_thread, self-tuned on multi_thread",
+        low=1,
+        high=_U32,
+        why_low=_PANICS,
+        why_high="Tokio takes a 32-bit number",
+        since="1.19",
+        call=".global_queue_interval({})",
+    ),
+    RuntimeKnob(
+        name="max_io_events_per_tick",
+        kind="integer",
+        about="How many ready sockets one look at the operating system may return. Acts only where more are ready.",
+        default_text="1024",
+        default=1024,
+        low=1,
+        high=65536,
+        why_low=_PANICS,
+        why_high="the buffer is allocated at once, and absurd sizes panic",
+        since="1.24",
+        call=".max_io_events_per_tick({})",
+    ),
+    RuntimeKnob(
+        name="max_io_events_per_busy_tick",
+        kind="integer",
+        about="The same for looks that do not wait because the worker still has tasks.",
+        default_text="the same as max_io_events_per_tick",
+        low=1,
+        high=65536,
+        why_low=_PANICS,
+        why_high="the buffer is allocated at once, and absurd sizes panic",
+        since="1.54",
+        call=".max_io_events_per_busy_tick({})",
+    ),
+    RuntimeKnob(
+        name="thread_stack_size",
+        kind="size",
+        about="Stack of workers and blocking threads. Virtual memory: only touched pages count.",
+        default_text="2MiB",
+        default="2MiB",
+        low=65536,
+        high=2**30,
+        why_low="a handler on a smaller stack crashes under load, not at start",
+        why_high="the system may refuse the address space",
+        call=".thread_stack_size({})",
+    ),
+    RuntimeKnob(
+        name="disable_lifo_slot",
+        kind="flag",
+        about="A task that was just woken goes to the queue that others can steal from, not to the front.",
+        default_text="false",
+        default=False,
+        flavors=_MULTI,
+        stable=False,
+        since="1.21",
+        call=".disable_lifo_slot({})",
+    ),
+    RuntimeKnob(
+        name="enable_alt_timer",
+        kind="flag",
+        about="A timer wheel for each worker instead of one shared wheel; for many workers with many timers.",
+        default_text="false",
+        default=False,
+        flavors=_MULTI,
+        stable=False,
+        since="1.49",
+        call=".enable_alt_timer({})",
+    ),
+    RuntimeKnob(
+        name="enable_eager_driver_handoff",
+        kind="flag",
+        about="The worker that looked for I/O wakes another one before it polls a task: less latency behind long polls, "
+        "more wake-ups.",
+        default_text="false",
+        default=False,
+        flavors=_MULTI,
+        stable=False,
+        since="1.52",
+        call=".enable_eager_driver_handoff({})",
+    ),
+    RuntimeKnob(
+        name="enable_sharded_blocking_queue",
+        kind="flag",
+        about="The queue of spawn_blocking is split, so that many threads contend less for it.",
+        default_text="false",
+        default=False,
+        stable=False,
+        since="1.54",
+        call=".enable_sharded_blocking_queue({})",
+    ),
+)
+
+TABLE: dict[str, RuntimeKnob] = {row.name: row for row in _ROWS}
+"""Every runtime knob by name, in the order in which its call is rendered."""
+
+
+def canonical(values: Mapping[str, Level], default_workers: int) -> dict[str, Level]:
+    """Return `values` without what changes nothing: unset, explicit defaults, knobs of the other flavor.
+
+    `default_workers` is what Tokio resolves `worker_threads` to: the number of cores that the target is given.
+    """
+    flavor = values.get("flavor", UNSET)
+    flavor = "multi_thread" if flavor == UNSET else flavor
+    kept = {
+        name: level
+        for name, level in values.items()
+        if level != UNSET and flavor in TABLE[name].flavors and not _is_default(TABLE[name], level)
+    }
+    if kept.get("worker_threads") == default_workers:
+        del kept["worker_threads"]
+    if flavor == "current_thread" and kept.get("global_queue_interval") == 31:  # noqa: PLR2004 - Tokio's constant
+        del kept["global_queue_interval"]
+    if kept.get("max_io_events_per_busy_tick") == kept.get("max_io_events_per_tick", 1024):
+        kept.pop("max_io_events_per_busy_tick", None)
+    return dict(sorted(kept.items()))
+
+
+def _is_default(row: RuntimeKnob, level: Level) -> bool:
+    return row.default is not None and type(level) is type(row.default) and level == row.default
+
+
+def builder_calls(values: Mapping[str, Level]) -> tuple[str, ...]:
+    """Return the Builder expression of canonical `values`, one call an element, without the final `.build()`."""
+    first = TABLE["flavor"].rust(values.get("flavor", "multi_thread"))
+    set_knobs = [row for name, row in TABLE.items() if name in values and name != "flavor"]
+    return (first, ".enable_all()", *(row.rust(values[row.name]) for row in set_knobs))
+
+
+def resolved(values: Mapping[str, Level], default_workers: int) -> dict[str, Level]:
+    """Return what Tokio makes of `values`: every knob with the value in force, in words where it is no constant."""
+    flavor = values.get("flavor", "multi_thread")
+    result: dict[str, Level] = {}
+    for name, row in TABLE.items():
+        if flavor in row.flavors:
+            fallback: Level = default_workers if name == "worker_threads" else row.default_text
+            result[name] = values.get(name, fallback)
+    return result
+
+
+def about(knob: Knob, target: Target) -> str:
+    """Return the sentence that says what a searched knob does."""
+    if knob.kind == "runtime":
+        return TABLE[knob.name].about
+    return next(option.about for option in target.options if option.name == knob.name)
+
+
+_CALL = re.compile(r"\.\s*([a-z_]+)\s*\(((?:[^()]|\([^()]*\))*)\)")
+_NEW = re.compile(r"Builder::new_(multi_thread|current_thread)\s*\(\s*\)")
+_COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+_FROM = {"secs": 1.0, "millis": 1e-3, "micros": 1e-6}
+_EXPECTED = {"enable_all", "enable_io", "enable_time", "build"}
+
+
+def read_builder_calls(rust: str) -> tuple[dict[str, Level], tuple[str, ...]]:
+    """Read the Builder calls of a committed runtime.rs: (levels that the table knows, calls that it does not).
+
+    Only literals are understood. What is not (a hook, a computed number) is returned as written, because a variant that
+    is rendered anew cannot keep it.
+    """
+    source = _COMMENT.sub("", rust)
+    found = _NEW.search(source)
+    if found is None:
+        return {}, ("no Builder::new_multi_thread() or Builder::new_current_thread()",)
+    values: dict[str, Level] = {"flavor": found.group(1)}
+    unknown: list[str] = []
+    for name, argument in _CALL.findall(source[found.end() :]):
+        if name in _EXPECTED:
+            continue
+        level = _literal(TABLE[name], argument.strip()) if name in TABLE else None
+        if level is None:
+            unknown.append(f".{name}({argument.strip()})")
+        else:
+            values[name] = level
+    return values, tuple(unknown)
+
+
+def _literal(row: RuntimeKnob, argument: str) -> Level | None:
+    if row.kind == "flag":
+        return True if argument == "" else None
+    duration = re.fullmatch(r"(?:std::time::)?Duration::from_(secs|millis|micros)\((\d[\d_]*)\)", argument)
+    if row.kind == "duration":
+        return quantities.duration_text(int(duration.group(2)) * _FROM[duration.group(1)]) if duration else None
+    if not re.fullmatch(r"\d[\d_]*(?: ?\* ?\d[\d_]*)*", argument):
+        return None
+    number = 1
+    for factor in argument.split("*"):
+        number *= int(factor)
+    return quantities.size_text(number) if row.kind == "size" else number
