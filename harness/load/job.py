@@ -54,7 +54,8 @@ class Driven:
     `t0_ns`, `t1_ns` bound the measured stretch by intended time; `end_ns` is when the drain was over. `sent_total` and
     `answered_total` count every request on the wire since the service started, verification and warm-up included;
     `connects` counts connections opened, `reconnects` those opened again after a break. `offered` is the number of
-    requests whose intended time lies in [t0, t1). `dispatched` is how many of them the dispatcher handed over.
+    requests whose intended time lies in [t0, t1). `dispatched` is how many of them the dispatcher handed over, and
+    `locust_requests` what Locust itself counted of them: a cross-check, never a result.
     """
 
     start_ns: int
@@ -67,6 +68,7 @@ class Driven:
     answered_total: int
     connects: int
     reconnects: int
+    locust_requests: int
 
 
 class TargetRefused(Exception):  # noqa: N818 - a FAILED window, not an error of the harness

@@ -1,0 +1,205 @@
+"""What each knob does by itself: the one-variable-at-a-time levels, and their effects with intervals.
+
+Fits the additive model y[b,l] = mu + block[b] + level[l] + e with one residual variance over all cells, which also
+takes the A/A windows as a block of their own. A row is a picture of one level, never the claim of the study.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy import stats
+
+from harness import variant
+from harness.judge import score
+from harness.ledger.record import History
+from harness.study.model import Knob, Level, Study
+from harness.variant import Variant
+
+BASELINE = ""
+"""The label of the baseline's cells."""
+
+CONFIDENCE = 0.90
+FAMILY_ALPHA = 0.05
+EVERY_LEVEL = 2
+"""A knob with at most this many other levels is screened at each of them."""
+
+Call = Literal["better", "worse", "not resolved"]
+
+
+@dataclass(frozen=True)
+class OneOff:
+    """The baseline with one knob at another level."""
+
+    knob: str
+    level: Level
+    variant: Variant
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One measured window of the model: its block, the label of its level, its y."""
+
+    block: str
+    label: str
+    y: float
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A level against the baseline in y: estimate, standard error, degrees of freedom of the residual."""
+
+    estimate: float
+    error: float
+    freedom: int
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One row of the table. `effect` is a gain (fraction of the baseline's value, positive is better).
+
+    `interval` is two-sided 90 %; None where no residual is left to tell the noise from. `n` counts the level's usable
+    windows. `p_holm` is one-sided towards the effect's own sign, adjusted over all rows.
+    """
+
+    knob: str
+    level: Level
+    variant: str
+    effect: float | None
+    interval: tuple[float, float] | None
+    n: int
+    p_holm: float | None
+    call: Call
+    words: str
+
+
+def one_offs(study: Study) -> tuple[OneOff, ...]:
+    """Return the levels that the screen tries, each once; those that make the baseline again are left out."""
+    seen = {variant.baseline(study).id}
+    found = []
+    for knob in study.knobs:
+        for level in screened_levels(knob):
+            made = variant.of(study, {knob.name: level})
+            if made.id not in seen:
+                seen.add(made.id)
+                found.append(OneOff(knob.name, level, made))
+    return tuple(found)
+
+
+def screened_levels(knob: Knob) -> tuple[Level, ...]:
+    """Return every other level of a knob with few or without order, else a low and a high one.
+
+    A side with two or more levels gives its second from the end: the extremes are rarely good. Where the baseline
+    stands at one end, the second from the far end and the baseline's neighbour stand for the rest.
+    """
+    others = tuple(level for level in knob.levels if level != knob.baseline)
+    if len(others) <= EVERY_LEVEL or not knob.ordered:
+        return others
+    at = knob.levels.index(knob.baseline)
+    below, above = knob.levels[:at], knob.levels[at + 1 :]
+    if below and above:
+        return below[min(1, len(below) - 1)], above[max(0, len(above) - 2)]
+    return (below[1], below[-1]) if below else (above[0], above[-2])
+
+
+def screen(study: Study, history: History) -> tuple[Effect, ...]:
+    """Return a row for each one-off level of the study, from its calibration and screen windows."""
+    tried = one_offs(study)
+    cells = _cells(study, history, {one_off.variant.id for one_off in tried})
+    contrasts = fit(cells)
+    better = holm({label: _one_sided(contrast) for label, contrast in contrasts.items()})
+    worse = holm({label: 1 - _one_sided(contrast) for label, contrast in contrasts.items()})
+    counts = {label: sum(cell.label == label for cell in cells) for label in contrasts}
+    return tuple(
+        _row(study, one_off, contrasts.get(one_off.variant.id), better, worse, counts.get(one_off.variant.id, 0))
+        for one_off in tried
+    )
+
+
+def fit(cells: Sequence[Cell]) -> dict[str, Contrast]:
+    """Return each label's contrast with the baseline by least squares on block and level dummies, cells may miss.
+
+    The variance of a contrast c is s2 c' pinv(X'X) c with s2 = RSS / (N - rank X). A label that no block joins to
+    the baseline has no contrast.
+    """
+    labels = sorted({cell.label for cell in cells} - {BASELINE})
+    blocks = sorted({cell.block for cell in cells})
+    design = np.zeros((len(cells), len(blocks) + len(labels)))
+    for row, cell in enumerate(cells):
+        design[row, blocks.index(cell.block)] = 1
+        if cell.label != BASELINE:
+            design[row, len(blocks) + labels.index(cell.label)] = 1
+    y = np.array([cell.y for cell in cells])
+    inverse = np.linalg.pinv(design.T @ design)
+    solution = inverse @ design.T @ y
+    freedom = len(cells) - int(np.linalg.matrix_rank(design)) if cells else 0
+    s2 = float(((y - design @ solution) ** 2).sum()) / freedom if freedom else math.nan
+    return {
+        label: Contrast(float(solution[at]), math.sqrt(max(0.0, s2 * inverse[at, at])) if freedom else math.nan, freedom)
+        for at, label in enumerate(labels, start=len(blocks))
+        if _estimable(design, at)
+    }
+
+
+def holm(p: Mapping[str, float | None]) -> dict[str, float]:
+    """Return Holm's adjusted p for each named test: at most alpha exactly when the step-down procedure accepts it."""
+    known = sorted((value, name) for name, value in p.items() if value is not None and not math.isnan(value))
+    adjusted: dict[str, float] = {}
+    reached = 0.0
+    for at, (value, name) in enumerate(known):
+        reached = max(reached, min(1.0, value * (len(known) - at)))
+        adjusted[name] = reached
+    return adjusted
+
+
+def _cells(study: Study, history: History, tried: set[str]) -> list[Cell]:
+    cells = []
+    for record in (*history.of_phase("calibrate"), *history.of_phase("screen")):
+        y = score.y(study, record)
+        if y is not None and (record.role == "baseline" or record.variant in tried):
+            label = BASELINE if record.role == "baseline" else record.variant
+            cells.append(Cell(f"{record.phase} {record.block}", label, y))
+    return cells
+
+
+def _estimable(design: np.ndarray[tuple[int, ...], np.dtype[np.float64]], at: int) -> bool:
+    unit = np.zeros(design.shape[1])
+    unit[at] = 1
+    return bool(np.allclose(np.linalg.pinv(design) @ design @ unit, unit, atol=1e-8))
+
+
+def _one_sided(contrast: Contrast) -> float:
+    """Return p of "the level is better (lower y) than the baseline"; NaN without a residual."""
+    if math.isnan(contrast.error):
+        return math.nan
+    if contrast.error == 0:
+        return 0.5 if contrast.estimate == 0 else float(contrast.estimate > 0)
+    return float(stats.t.cdf(contrast.estimate / contrast.error, contrast.freedom))
+
+
+def _row(
+    study: Study,
+    one_off: OneOff,
+    contrast: Contrast | None,
+    better: Mapping[str, float],
+    worse: Mapping[str, float],
+    n: int,
+) -> Effect:
+    at = one_off.variant.id
+    if contrast is None:
+        words = "not measured" if n == 0 else "no baseline was measured beside it"
+        return Effect(one_off.knob, one_off.level, at, None, None, n, None, "not resolved", words)
+    effect = score.gain(study, contrast.estimate)
+    if at not in better:
+        words = "not resolved: no repeated window to tell the noise from"
+        return Effect(one_off.knob, one_off.level, at, effect, None, n, None, "not resolved", words)
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, contrast.freedom)) * contrast.error
+    ends = (score.gain(study, contrast.estimate + half), score.gain(study, contrast.estimate - half))
+    p_holm = better[at] if effect >= 0 else worse[at]
+    call: Call = "not resolved" if p_holm > FAMILY_ALPHA else "better" if effect >= 0 else "worse"
+    words = call if call != "not resolved" else f"not resolved (smaller than {max(map(abs, ends)):.0%})"
+    return Effect(one_off.knob, one_off.level, at, effect, ends, n, p_holm, call, words)

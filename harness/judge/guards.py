@@ -1,0 +1,154 @@
+"""The limits that a recommendation must not break: shortfalls while searching, rows of evidence on the pairs.
+
+A guard whose metric was not measured does not hold: it is never passed over. While searching it is merely unknown.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.judge import rank
+from harness.judge.rank import Interval
+from harness.judge.score import log_metric, metric_value
+from harness.ledger.record import WindowRecord
+from harness.study.model import Guard, Metric, Study
+
+BROKEN = 1.0
+"""Shortfall (ln units) of a limit that no ratio can express: a limit of 0 that was exceeded, a value of 0 below one."""
+
+HIGHER_ERRORS = 0.05
+"""Level of the exact test that the candidate's error ratio is above the baseline's."""
+
+Pairs = Sequence[tuple[WindowRecord, WindowRecord]]
+"""Usable windows measured together: (candidate, baseline)."""
+
+TYPICAL: Mapping[Metric, Callable[[Sequence[float]], float]] = {
+    "error_ratio": lambda values: float(np.mean(values)),  # the ratio over all the requests of all windows
+    "peak_rss": max,  # memory kills at its worst window
+    "threads": max,
+}
+"""How the windows of one side become the one value that an absolute limit is held against; else the median."""
+
+
+@dataclass(frozen=True)
+class GuardRow:
+    """One guard on the pairs. `value` and `interval` are in the unit of the limit; None: not measured, or unbounded."""
+
+    metric: Metric
+    limit: str
+    value: float | None
+    interval: tuple[float | None, float | None] | None
+    holds: bool
+    words: str
+
+
+def sentence(guard: Guard) -> str:
+    """Return the guard as people say it: "error_ratio at most 0.001"."""
+    limit = f"{guard.limit:.4g} of the baseline's" if guard.relative else f"{guard.limit:.4g}"
+    return f"{guard.metric} {guard.side.replace('_', ' ')} {limit}"
+
+
+def shortfall(study: Study, guard: Guard, windows: Sequence[WindowRecord], baseline: Sequence[WindowRecord]) -> float:
+    """Return by how much (ln units) the windows of a variant miss the limit; 0 where it holds or cannot be told.
+
+    A relative guard is shrunk by n / (n + 1) like the score, because few windows tell little.
+    """
+    if guard.relative:
+        logs, base = (_logs(study, guard.metric, side) for side in (windows, baseline))
+        if not logs or not base:
+            return 0.0
+        ratio = (float(np.mean(logs)) - float(np.median(base))) * len(logs) / (len(logs) + 1)
+        return max(0.0, _beyond(guard, ratio, math.log(guard.limit)))
+    values = _values(guard.metric, windows)
+    return _shortfall_of(guard, _typical(guard.metric, values)) if values else 0.0
+
+
+def breaks_errors(study: Study, record: WindowRecord) -> bool:
+    """Whether the window breaks a limit on error_ratio that does not depend on the baseline."""
+    limits = [guard for guard in study.guards if guard.metric == "error_ratio" and not guard.relative]
+    return any(shortfall(study, guard, [record], []) > 0 for guard in limits)
+
+
+def rows(study: Study, pairs: Pairs, alpha: float) -> tuple[GuardRow, ...]:
+    """Return one row for each guard of the study; intervals have at most `alpha` outside on each side."""
+    return tuple(
+        _relative_row(study, guard, pairs, alpha) if guard.relative else _absolute_row(guard, pairs)
+        for guard in study.guards
+    )
+
+
+def _relative_row(study: Study, guard: Guard, pairs: Pairs, alpha: float) -> GuardRow:
+    """Hold the Hodges-Lehmann estimate of the pairwise ln ratios against ln of the limit."""
+    both = [tuple(log_metric(study, guard.metric, record.metrics) for record in pair) for pair in pairs]
+    ratios = [candidate - base for candidate, base in both if candidate is not None and base is not None]
+    if not ratios or len(ratios) < len(pairs):
+        return _unknown(guard)
+    estimate, ends = rank.hodges_lehmann(ratios), rank.interval(ratios, alpha)
+    holds = _beyond(guard, estimate, math.log(guard.limit)) <= 0
+    value, printed = math.exp(estimate), _printed(ends)
+    words = f"{sentence(guard)}: {value:.4g}{_range_words(printed)}, {'holds' if holds else 'broken'}"
+    return GuardRow(guard.metric, sentence(guard), value, printed, holds, words)
+
+
+def _absolute_row(guard: Guard, pairs: Pairs) -> GuardRow:
+    candidates, bases = (_values(guard.metric, side) for side in zip(*pairs, strict=True)) if pairs else ([], [])
+    if not candidates or len(candidates) < len(pairs):
+        return _unknown(guard)
+    value = _typical(guard.metric, candidates)
+    within = _shortfall_of(guard, value) <= 0
+    raised = guard.metric == "error_ratio" and _shown_higher(candidates, bases)
+    worst = max(candidates) if guard.side == "at_most" else min(candidates)
+    result = "broken" if not within else "within its limit, but higher than the baseline's" if raised else "holds"
+    words = f"{sentence(guard)}: {value:.4g}, worst window {worst:.4g}, {result}"
+    return GuardRow(guard.metric, sentence(guard), value, None, within and not raised, words)
+
+
+def _shown_higher(candidates: Sequence[float], bases: Sequence[float]) -> bool:
+    """Whether the exact test says that the candidate's errors are above the baseline's; one stray error never does."""
+    if len(candidates) != len(bases):
+        return False
+    return rank.signed_rank_p(np.subtract(bases, candidates)) <= HIGHER_ERRORS
+
+
+def _unknown(guard: Guard) -> GuardRow:
+    words = f"{sentence(guard)}: not measured in every pair, so it does not hold"
+    return GuardRow(guard.metric, sentence(guard), None, None, holds=False, words=words)
+
+
+def _shortfall_of(guard: Guard, value: float) -> float:
+    if _beyond(guard, value, guard.limit) <= 0:
+        return 0.0
+    if value <= 0 or guard.limit <= 0:
+        return BROKEN
+    return abs(math.log(value / guard.limit))
+
+
+def _beyond(guard: Guard, value: float, limit: float) -> float:
+    return value - limit if guard.side == "at_most" else limit - value
+
+
+def _typical(metric: Metric, values: Sequence[float]) -> float:
+    return TYPICAL.get(metric, lambda numbers: float(np.median(numbers)))(values)
+
+
+def _values(metric: Metric, records: Sequence[WindowRecord]) -> list[float]:
+    values = (metric_value(metric, record.metrics) for record in records)
+    return [value for value in values if value is not None]
+
+
+def _logs(study: Study, metric: Metric, records: Sequence[WindowRecord]) -> list[float]:
+    values = (log_metric(study, metric, record.metrics) for record in records)
+    return [value for value in values if value is not None]
+
+
+def _printed(ends: Interval) -> tuple[float | None, float | None]:
+    low, high = (math.exp(end) if math.isfinite(end) else None for end in (ends.low, ends.high))
+    return low, high
+
+
+def _range_words(ends: tuple[float | None, float | None]) -> str:
+    return "" if None in ends else f" ({ends[0]:.4g} to {ends[1]:.4g})"

@@ -1,0 +1,79 @@
+"""How much windows of one variant differ by chance, and the smallest gain that can be seen through it.
+
+The tables were simulated (drift and outliers as in the fakes of the tests); between their rows we interpolate. Nothing
+here looks at which variant was measured.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from harness.judge.rank import Interval
+
+READING = {4: (0.3, 3.1), 6: (0.4, 2.4), 8: (0.4, 2.2), 10: (0.5, 2.0), 20: (0.6, 1.7), 40: (0.75, 1.5)}
+"""Windows: 5 % and 95 % point of (sigma as read) / (true sigma)."""
+
+K_ONE_LOOK = {6: 5.1, 8: 5.1, 10: 4.8, 12: 4.5, 16: 4.4, 20: 4.25, 30: 4.2, 40: 4.2, 50: 4.1}
+K_TWO_LOOKS = {16: 5.0, 20: 4.75, 30: 4.6, 40: 4.55, 50: 4.55}
+"""Pairs: k in MDE = 1 - exp(-k sigma / sqrt(pairs)), for 80 % power."""
+
+TYPICAL_SIGMA = Interval(0.03, 0.10)
+"""What run-to-run noise of a latency percentile usually is, while this machine has not been measured yet."""
+
+EXPONENTIAL_P99_SHAPE = -math.log(0.01)
+"""`a` = q f(q) / (1 - p) of an exponential tail at p99: 4.6."""
+
+
+def sigma(y: Sequence[float]) -> float | None:
+    """Return the sd of successive windows of one variant, outliers and slow drift set aside; None below two windows.
+
+    1.4826 median |y[i+1] - y[i]| / sqrt(2), the median taken about zero.
+    """
+    if len(y) < 2:  # noqa: PLR2004 - one difference needs two windows
+        return None
+    return float(1.4826 * np.median(np.abs(np.diff(y))) / math.sqrt(2))
+
+
+def sigma_of_pairs(differences: Sequence[float]) -> float | None:
+    """Return the sd of one window from differences inside pairs: 1.4826 MAD / sqrt(2); None below two pairs."""
+    if len(differences) < 2:  # noqa: PLR2004 - a spread needs two values
+        return None
+    return float(1.4826 * np.median(np.abs(np.asarray(differences) - np.median(differences))) / math.sqrt(2))
+
+
+def pooled_sigma(estimates: Sequence[tuple[float | None, int]]) -> float | None:
+    """Return one sigma from (sigma, degrees of freedom) estimates, variances weighted; None if there is none."""
+    known = [(value, weight) for value, weight in estimates if value is not None and weight > 0]
+    if not known:
+        return None
+    return math.sqrt(sum(value**2 * weight for value, weight in known) / sum(weight for _, weight in known))
+
+
+def sigma_range(read: float, windows: int) -> Interval:
+    """Return where the true sigma lies (5 to 95 %) when `windows` windows read it as `read`."""
+    lows, highs = zip(*READING.values(), strict=True)
+    low, high = (float(np.interp(windows, list(READING), column)) for column in (lows, highs))
+    return Interval(read / high, read / low)
+
+
+def smallest_visible(sigma: float, pairs: int, looks: int) -> float | None:
+    """Return the gain, as a fraction, that `pairs` pairs see with 80 % power; None without pairs.
+
+    Below six pairs it is the formula carried on; the test may not be able to claim anything there at all.
+    """
+    if pairs < 1:
+        return None
+    table = K_TWO_LOOKS if looks > 1 else K_ONE_LOOK
+    k = float(np.interp(pairs, list(table), list(table.values())))
+    return 1 - math.exp(-k * sigma / math.sqrt(pairs))
+
+
+def sampling_floor(requests: float, quantile: float, shape: float = EXPONENTIAL_P99_SHAPE) -> float:
+    """Return sd(ln quantile) of one window of independent requests on a perfect machine.
+
+    sqrt(p / ((1 - p) n)) / a with a = q f(q) / (1 - p). Real requests are correlated, so the true floor is higher.
+    """
+    return math.sqrt(quantile / ((1 - quantile) * requests)) / shape

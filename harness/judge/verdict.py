@@ -1,0 +1,270 @@
+"""The verdict: whether to believe that the frozen winner beats the baseline, and by how much at least.
+
+Rests on confirmation pairs alone. Whatever is unknown (too few pairs, an unmeasured guard, a run that ended early) gives
+*inconclusive* with its reason; nothing here can turn it into a success.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from harness.judge import guards, noise, rank, score
+from harness.judge.guards import GuardRow, Pairs
+from harness.study.model import Level, Study
+
+Call = Literal["better", "worse", "same", "inconclusive"]
+
+ReasonCode = Literal[
+    "judged",
+    "too_few_pairs",
+    "guard_broken",
+    "winner_unstable",
+    "no_candidate",
+    "baseline_failed",
+    "not_measured",
+    "machine_not_ready",
+    "out_of_time",
+]
+"""Why the call is what it is, for programs. "judged": the pairs spoke."""
+
+UNJUDGED = frozenset({"too_few_pairs", "baseline_failed", "not_measured", "machine_not_ready", "out_of_time"})
+"""The reasons that mean: too few usable windows to judge (exit code 4)."""
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Look:
+    """One declared look at the pairs.
+
+    `planned` pairs were declared for it, `pairs` of them are usable. `p` and `alpha` are one-sided; `shift` is the
+    Hodges-Lehmann estimate of y(winner) - y(baseline) in ln units, `shift_interval` the inverted test at `alpha` a
+    side; `estimate` and `interval` say the same as gains. None: no pair, or an unbounded end. `passed`: the test and
+    every guard, the one reason to stop before the last look.
+    """
+
+    number: int
+    planned: int
+    pairs: int
+    alpha: float
+    p: float
+    shift: float | None
+    shift_interval: tuple[float | None, float | None]
+    estimate: float | None
+    interval: tuple[float | None, float | None]
+    guards: tuple[GuardRow, ...]
+    passed: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON."""
+        return _plain(self)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Look:
+        """Return the look that `to_json` wrote."""
+        return cls(**_revived(content, ("shift_interval", "interval")))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a run says in the end.
+
+    `winner` holds what the tested variant sets otherwise than the baseline, as {knob: level}; it is recommended only
+    when `call` is better, and empty when nothing was tested. Gains are fractions of the baseline's value, positive is
+    better: `estimate` is the best one, `interval` two-sided 90 % (over all looks), `at_least` its lower end, which
+    holds with `confidence`. `smallest_visible` is the gain that these pairs would have seen with 80 % power.
+    `reason` is the sentence for people, `reason_code` the same for programs.
+    """
+
+    call: Call
+    reason_code: ReasonCode
+    reason: str
+    winner: Mapping[str, Level]
+    winner_id: str | None
+    at_least: float | None
+    estimate: float | None
+    interval: tuple[float | None, float | None]
+    confidence: float
+    smallest_visible: float | None
+    guards: tuple[GuardRow, ...]
+    pairs: int
+    looks: int
+
+    @property
+    def judged(self) -> bool:
+        """Whether there were usable windows enough to judge; without it a run ends with exit code 4."""
+        return self.reason_code not in UNJUDGED
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON for the ledger and summary.json."""
+        return _plain(self)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Verdict:
+        """Return the verdict that `to_json` wrote."""
+        return cls(**_revived(content, ("interval",)))
+
+
+@dataclass(frozen=True)
+class Tested:
+    """What went into the pairs: the winner's id and its difference from the baseline."""
+
+    id: str
+    difference: Mapping[str, Level]
+
+
+def look(study: Study, pairs: Pairs, number: int, planned: int, alpha: float) -> Look:
+    """Return what the usable (winner, baseline) pairs say at `alpha`; they must have been measured after the freeze."""
+    d = differences(study, pairs)
+    p, ends = rank.signed_rank_p(d), rank.interval(d, alpha)
+    rows = guards.rows(study, pairs, alpha)
+    passed = p <= alpha and ends.high < 0 and all(row.holds for row in rows)
+    return Look(
+        number=number,
+        planned=planned,
+        pairs=len(d),
+        alpha=alpha,
+        p=p,
+        shift=rank.hodges_lehmann(d) if d else None,
+        shift_interval=(_finite(ends.low), _finite(ends.high)),
+        estimate=score.gain(study, rank.hodges_lehmann(d)) if d else None,
+        interval=(_gain(study, ends.high), _gain(study, ends.low)),
+        guards=rows,
+        passed=passed,
+    )
+
+
+def differences(study: Study, pairs: Pairs) -> list[float]:
+    """Return y(winner) - y(baseline) of each pair in which both were measured."""
+    both = [(score.y(study, winner), score.y(study, base)) for winner, base in pairs]
+    return [winner - base for winner, base in both if winner is not None and base is not None]
+
+
+def judged(study: Study, tested: Tested, last: Look, smallest_visible: float | None) -> Verdict:
+    """Return the verdict of the last look: better, worse, same or inconclusive by the rules of the study."""
+    call = _call(study, last)
+    code = _code(call, last)
+    low, _ = last.interval
+    return Verdict(
+        call=call,
+        reason_code=code,
+        reason=_reason(study, call, code, last, smallest_visible),
+        winner=dict(tested.difference),
+        winner_id=tested.id,
+        at_least=low,
+        estimate=last.estimate,
+        interval=last.interval,
+        confidence=CONFIDENCE,
+        smallest_visible=smallest_visible,
+        guards=last.guards,
+        pairs=last.pairs,
+        looks=last.number,
+    )
+
+
+def ended(
+    code: ReasonCode,
+    reason: str,
+    tested: Tested | None = None,
+    call: Literal["same", "inconclusive"] = "inconclusive",
+    smallest_visible: float | None = None,
+) -> Verdict:
+    """Return the verdict of a run that ended without a look: never better, never worse."""
+    return Verdict(
+        call=call,
+        reason_code=code,
+        reason=reason,
+        winner=dict(tested.difference) if tested else {},
+        winner_id=tested.id if tested else None,
+        at_least=None,
+        estimate=None,
+        interval=(None, None),
+        confidence=CONFIDENCE,
+        smallest_visible=smallest_visible,
+        guards=(),
+        pairs=0,
+        looks=0,
+    )
+
+
+def smallest_visible(sigma: float | None, pairs: int, looks: int) -> float | None:
+    """Return the gain that `pairs` pairs see with 80 % power at this noise; None where either is unknown."""
+    return None if sigma is None else noise.smallest_visible(sigma, pairs, looks)
+
+
+def _call(study: Study, last: Look) -> Call:
+    low, high = last.interval
+    if last.passed and low is not None and low > 0:
+        return "better"
+    if high is not None and high < 0:
+        return "worse"
+    if low is not None and high is not None and -study.min_effect <= low and high <= study.min_effect:
+        return "same"
+    return "inconclusive"
+
+
+def _code(call: Call, last: Look) -> ReasonCode:
+    if last.pairs < rank.fewest_pairs(last.alpha):
+        return "too_few_pairs"
+    low, _ = last.interval
+    claimable = low is not None and low > 0
+    broken = any(not row.holds for row in last.guards)
+    return "guard_broken" if call == "inconclusive" and claimable and broken else "judged"
+
+
+def _reason(study: Study, call: Call, code: ReasonCode, last: Look, visible: float | None) -> str:
+    low, high = (0.0 if end is None else end for end in last.interval)
+    metric = study.objective.metric
+    if code == "too_few_pairs":
+        return (
+            f"Only {last.pairs} of {last.planned} pairs are usable; {rank.fewest_pairs(last.alpha)} are the fewest that "
+            "can show anything. See why windows were lost, then run the study again."
+        )
+    if call == "better":
+        modest = f" That may be less than the {study.min_effect:.1%} that the study asks for."
+        small = modest if low < study.min_effect else ""
+        return f"{metric} is better by at least {low:.1%} (95 % confidence) over {last.pairs} fresh pairs.{small}"
+    if call == "worse":
+        return f"{metric} is worse by at least {-high:.1%} over {last.pairs} fresh pairs. Keep the baseline."
+    if call == "same":
+        return f"Any difference in {metric} lies within {study.min_effect:.1%}, over {last.pairs} fresh pairs."
+    if code == "guard_broken":
+        broken = "; ".join(row.words for row in last.guards if not row.holds)
+        return f"{metric} gets better, but a guard does not hold: {broken}."
+    seen = f" Gains above {visible:.1%} would very likely have been seen." if visible is not None else ""
+    return f"{last.pairs} fresh pairs neither show a gain in {metric} nor rule one out.{seen}"
+
+
+def _gain(study: Study, shift: float) -> float | None:
+    return score.gain(study, shift) if math.isfinite(shift) else None
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _plain(record: Look | Verdict) -> dict[str, Any]:
+    whole = asdict(record)
+    return {name: _listed(value) for name, value in whole.items()}
+
+
+def _listed(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    if isinstance(value, dict):
+        return {name: _listed(item) for name, item in value.items()}
+    return [_listed(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _revived(content: Mapping[str, Any], pairs: tuple[str, ...]) -> dict[str, Any]:
+    """Return constructor arguments; keys of later versions are passed over."""
+    known = {**content, **{name: tuple(content[name]) for name in pairs}}
+    known["guards"] = tuple(_guard_row(row) for row in content["guards"])
+    known.pop("", None)
+    return known
+
+
+def _guard_row(row: Mapping[str, Any]) -> GuardRow:
+    ends = row["interval"]
+    return GuardRow(**{**row, "interval": None if ends is None else tuple(ends)})
