@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -101,7 +101,7 @@ def opened(study: Study, results: Path, backend: str | None, resumed: Unfinished
     ledger = Ledger(folder)
     os.sched_setaffinity(0, cores.harness)
     generator = LocustGenerator(cores.generator, folder.generator_log)
-    serving = make_backend(name, folder)
+    serving = BACKENDS[name](folder)
     try:
         bench = Bench(study, build.build, serving, generator, cores)
         yield Opened(ledger, bench, tuple(words))
@@ -130,19 +130,21 @@ def _require(backend: str) -> None:
         )
 
 
-def make_backend(name: str, folder: RunFolder) -> Backend:
-    """Return the backend of that name for this run."""
-    return BACKENDS[name](folder)
+def _docker(folder: RunFolder) -> Backend:
+    return DockerBackend(folder.run_id)
 
 
-BACKENDS = {
-    "docker": lambda folder: DockerBackend(folder.run_id),
-    "process": lambda folder: ProcessBackend(folder.children_json),
-}
+def _process(folder: RunFolder) -> Backend:
+    return ProcessBackend(folder.children_json)
+
+
+BACKENDS: dict[str, Callable[[RunFolder], Backend]] = {"docker": _docker, "process": _process}
 """Every backend by name; each goes through the same contract suite."""
 
 
-def described(study: Study, folder: RunFolder, backend: str, cores: CoreMap, notices: tuple[str, ...]) -> dict[str, Any]:
+def described(
+    study: Study, folder: RunFolder, backend: str, cores: CoreMap, notices: tuple[str, ...]
+) -> dict[str, Any]:
     """Return run.json: what was asked, where, and with what it runs."""
     facts = provenance.machine()
     baseline = variants.baseline(study)
@@ -161,7 +163,10 @@ def described(study: Study, folder: RunFolder, backend: str, cores: CoreMap, not
         "started": time.time(),
         "host": facts,
         "machine_id": provenance.machine_id(facts),
-        "versions": {**provenance.versions(), "tokio": provenance.locked_version(target.workspace / "Cargo.lock", "tokio")},
+        "versions": {
+            **provenance.versions(),
+            "tokio": provenance.locked_version(target.workspace / "Cargo.lock", "tokio"),
+        },
         "commit": provenance.commit(target.workspace),
         "core_map": asdict(cores),
         "baseline": {

@@ -19,4 +19,6 @@ def pytest_collection_modifyitems(items):
     for item in items:
         for tool in missing & {mark.name for mark in item.iter_markers()}:
             if tool not in required:
-                item.add_marker(pytest.mark.skip(reason=f"{tool} is not here; HARNESS_REQUIRE={tool} makes this a failure"))
+                item.add_marker(
+                    pytest.mark.skip(reason=f"{tool} is not here; HARNESS_REQUIRE={tool} makes this a failure")
+                )

@@ -1,0 +1,1 @@
+"""What people type: a file a command. The only room that prints and exits."""

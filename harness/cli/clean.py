@@ -9,7 +9,9 @@ import click
 
 
 @click.command("clean", epilog="Example: harness clean --keep 5")
-@click.option("--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Where runs are.")
+@click.option(
+    "--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Where runs are."
+)
 @click.option("--keep", type=click.IntRange(min=0), default=3, show_default=True, help="Runs of each study kept whole.")
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 def command(results: Path, keep: int, dry_run: bool) -> None:

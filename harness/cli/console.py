@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from types import TracebackType
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
@@ -41,17 +42,23 @@ class Progressing:
         self.console = Console(stderr=True)
         self.live = self.console.is_terminal and not quiet
         self.progress = Progress(
-            TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[note]}"),
-            console=self.console, transient=True, disable=not self.live,
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[note]}"),
+            console=self.console,
+            transient=True,
+            disable=not self.live,
         )
         self.task = self.progress.add_task("", total=self.total, note="")
 
-    def __enter__(self) -> Progressing:
+    def __enter__(self) -> Self:
         """Start the live line."""
         self.progress.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Take the live line away."""
         self.progress.stop()
 
@@ -79,7 +86,9 @@ class Progressing:
         changed = {name: level for name, level in record.values.items() if study.baseline.get(name) != level}
         what = ", ".join(f"{name}={level}" for name, level in changed.items()) or "baseline"
         clock = time.strftime("%H:%M:%S", time.localtime(record.ended))
-        self._line(f"{clock}  {record.n:>3}/{max(record.n, self.total)}  {record.phase:<9}  {value:>12}  {what}  {record.validity}{why}")
+        self._line(
+            f"{clock}  {record.n:>3}/{max(record.n, self.total)}  {record.phase:<9}  {value:>12}  {what}  {record.validity}{why}"
+        )
 
     def decided(self, study: Study, history: History, record: DecisionRecord) -> None:
         """Show the decisions that a reader waits for."""
@@ -102,9 +111,7 @@ def objective_words(study: Study, record: WindowRecord) -> str:
     """Return the objective's value of one window with its unit."""
     from harness.judge.score import objective_value
 
-    if record.metrics is None:
-        return "-"
-    value = objective_value(study, record)
+    value = objective_value(study, record.metrics, record.by_request)
     return "-" if value is None else f"{study.objective.metric} {_unit(study.objective.metric, value)}"
 
 
@@ -116,7 +123,7 @@ def best_words(study: Study, history: History) -> str:
     values = [
         value
         for record in history.windows
-        if record.validity.usable and (value := objective_value(study, record)) is not None
+        if record.validity.usable and (value := objective_value(study, record.metrics, record.by_request)) is not None
     ]
     return _unit(study.objective.metric, sign * min(sign * value for value in values)) if values else "-"
 

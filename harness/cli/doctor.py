@@ -20,7 +20,9 @@ def command(as_json: bool) -> None:
         click.echo(json.dumps([asdict(check) for check in checks], indent=1))
     else:
         for check in checks:
-            click.echo(f"{'ok     ' if check.ok else 'MISSING' if check.needed else 'without'}  {check.name}: {check.detail}")
+            click.echo(
+                f"{'ok     ' if check.ok else 'MISSING' if check.needed else 'without'}  {check.name}: {check.detail}"
+            )
             if not check.ok:
                 click.echo(f"         {check.mend}")
     if any(check.needed and not check.ok for check in checks):

@@ -36,10 +36,16 @@ class Asked:
 
 @click.command("optimize", epilog="Example: harness optimize studies/quickstart.yaml --backend docker")
 @click.argument("study", type=click.Path(path_type=Path))
-@click.option("--backend", type=click.Choice(["docker", "process"]), help="Where the target runs; default: docker if ready.")
-@click.option("--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Where runs go.")
+@click.option(
+    "--backend", type=click.Choice(["docker", "process"]), help="Where the target runs; default: docker if ready."
+)
+@click.option(
+    "--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Where runs go."
+)
 @click.option("--resume/--fresh", "resume", default=None, help="Go on with the unfinished run, or start a new one.")
-@click.option("--wait", "wait_s", type=click.FloatRange(min=0), default=0.0, help="Seconds to wait for another run's end.")
+@click.option(
+    "--wait", "wait_s", type=click.FloatRange(min=0), default=0.0, help="Seconds to wait for another run's end."
+)
 @click.option("--quiet", is_flag=True, help="No progress lines.")
 @click.option("--json", "as_json", is_flag=True, help="Print summary.json instead of words at the end.")
 def command(**flags: object) -> None:
@@ -62,7 +68,7 @@ def _optimize(asked: Asked) -> None:
         _finish(asked, opened)
 
 
-def _wanted(asked: Asked, found: "Unfinished | None") -> "Unfinished | None":
+def _wanted(asked: Asked, found: Unfinished | None) -> Unfinished | None:
     """Return the run to resume, or None for a fresh one; asks only at a terminal and only without a flag."""
     from harness.cli.console import say
 
@@ -84,7 +90,7 @@ def _wanted(asked: Asked, found: "Unfinished | None") -> "Unfinished | None":
     return found
 
 
-def _run(asked: Asked, study: "Study", opened: "Opened") -> None:
+def _run(asked: Asked, study: Study, opened: Opened) -> None:
     from harness import loop
     from harness.cli.console import Progressing, say
     from harness.search import plan
@@ -96,7 +102,9 @@ def _run(asked: Asked, study: "Study", opened: "Opened") -> None:
     again = f"go on with: harness optimize {asked.study} --resume"
     folder = opened.ledger.folder.path
     try:
-        with Progressing(planned.windows, plan.seconds_per_window(study), quiet=asked.quiet) as progress:
+        with Progressing(
+            planned_windows=planned.windows, seconds_per_window=plan.seconds_per_window(study), quiet=asked.quiet
+        ) as progress:
             loop.run(study, opened.ledger, opened.bench, progress)
     except KeyboardInterrupt:
         kept = len(opened.ledger.history.windows)
@@ -105,8 +113,9 @@ def _run(asked: Asked, study: "Study", opened: "Opened") -> None:
         raise MachineError(f"{error}\nThe run is kept in {folder}; when the machine is ready, {again}") from error
 
 
-def _finish(asked: Asked, opened: "Opened") -> None:
+def _finish(asked: Asked, opened: Opened) -> None:
     from harness import report
+    from harness.judge.verdict import Verdict
 
     folder = opened.ledger.folder.path
     summary = report.write(folder)
@@ -117,9 +126,9 @@ def _finish(asked: Asked, opened: "Opened") -> None:
 
         click.echo(f"\n{headline(folder)}\n")
         click.echo(f"report:  {folder / 'report.html'}\nrunbook: {folder / 'runbook.md'}")
-    verdict = opened.ledger.history.decision("verdict") or {}
-    if verdict.get("too_few"):
-        raise TooFewWindows(f"too few windows could be used to judge: {verdict.get('reason')}")
+    verdict = Verdict.from_json(opened.ledger.history.decision("verdict") or {})
+    if not verdict.judged:
+        raise TooFewWindows(f"too few windows could be used to judge: {verdict.reason}")
 
 
 @contextmanager

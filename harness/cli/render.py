@@ -20,7 +20,9 @@ def command(study: Path, settings: tuple[str, ...]) -> None:
     from harness.target import render
 
     loaded = load(study)
-    click.echo(render.runtime_rs(loaded, variant.of(loaded, dict(_assignment(loaded, item) for item in settings))), nl=False)
+    click.echo(
+        render.runtime_rs(loaded, variant.of(loaded, dict(_assignment(loaded, item) for item in settings))), nl=False
+    )
 
 
 def _assignment(study: Study, item: str) -> tuple[str, Level]:

@@ -1,0 +1,1 @@
+"""Why: symptom, cause, remedy."""

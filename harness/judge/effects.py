@@ -7,6 +7,7 @@ takes the A/A windows as a block of their own. A row is a picture of one level, 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -77,6 +78,14 @@ class Effect:
     words: str
 
 
+@dataclass(frozen=True)
+class _Adjusted:
+    """Holm's p of each label for both directions, each direction a family of its own."""
+
+    better: Mapping[str, float]
+    worse: Mapping[str, float]
+
+
 def one_offs(study: Study) -> tuple[OneOff, ...]:
     """Return the levels that the screen tries, each once; those that make the baseline again are left out."""
     seen = {variant.baseline(study).id}
@@ -111,11 +120,11 @@ def screen(study: Study, history: History) -> tuple[Effect, ...]:
     tried = one_offs(study)
     cells = _cells(study, history, {one_off.variant.id for one_off in tried})
     contrasts = fit(cells)
-    better = holm({label: _one_sided(contrast) for label, contrast in contrasts.items()})
-    worse = holm({label: 1 - _one_sided(contrast) for label, contrast in contrasts.items()})
-    counts = {label: sum(cell.label == label for cell in cells) for label in contrasts}
+    p = {label: _one_sided(contrast) for label, contrast in contrasts.items()}
+    adjusted = _Adjusted(holm(p), holm({label: 1 - value for label, value in p.items()}))
+    counts = Counter(cell.label for cell in cells)
     return tuple(
-        _row(study, one_off, contrasts.get(one_off.variant.id), better, worse, counts.get(one_off.variant.id, 0))
+        _row(study, one_off, contrasts.get(one_off.variant.id), adjusted, counts[one_off.variant.id])
         for one_off in tried
     )
 
@@ -139,15 +148,18 @@ def fit(cells: Sequence[Cell]) -> dict[str, Contrast]:
     freedom = len(cells) - int(np.linalg.matrix_rank(design)) if cells else 0
     s2 = float(((y - design @ solution) ** 2).sum()) / freedom if freedom else math.nan
     return {
-        label: Contrast(float(solution[at]), math.sqrt(max(0.0, s2 * inverse[at, at])) if freedom else math.nan, freedom)
+        label: Contrast(float(solution[at]), math.sqrt(s2 * max(0.0, inverse[at, at])), freedom)
         for at, label in enumerate(labels, start=len(blocks))
         if _estimable(design, at)
     }
 
 
-def holm(p: Mapping[str, float | None]) -> dict[str, float]:
-    """Return Holm's adjusted p for each named test: at most alpha exactly when the step-down procedure accepts it."""
-    known = sorted((value, name) for name, value in p.items() if value is not None and not math.isnan(value))
+def holm(p: Mapping[str, float]) -> dict[str, float]:
+    """Return Holm's adjusted p for each named test that has one (is not NaN).
+
+    An adjusted p is at most alpha exactly when the step-down procedure at alpha accepts the test.
+    """
+    known = sorted((value, name) for name, value in p.items() if not math.isnan(value))
     adjusted: dict[str, float] = {}
     reached = 0.0
     for at, (value, name) in enumerate(known):
@@ -181,25 +193,18 @@ def _one_sided(contrast: Contrast) -> float:
     return float(stats.t.cdf(contrast.estimate / contrast.error, contrast.freedom))
 
 
-def _row(
-    study: Study,
-    one_off: OneOff,
-    contrast: Contrast | None,
-    better: Mapping[str, float],
-    worse: Mapping[str, float],
-    n: int,
-) -> Effect:
+def _row(study: Study, one_off: OneOff, contrast: Contrast | None, p: _Adjusted, n: int) -> Effect:
     at = one_off.variant.id
     if contrast is None:
         words = "not measured" if n == 0 else "no baseline was measured beside it"
         return Effect(one_off.knob, one_off.level, at, None, None, n, None, "not resolved", words)
     effect = score.gain(study, contrast.estimate)
-    if at not in better:
+    if at not in p.better:
         words = "not resolved: no repeated window to tell the noise from"
         return Effect(one_off.knob, one_off.level, at, effect, None, n, None, "not resolved", words)
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, contrast.freedom)) * contrast.error
     ends = (score.gain(study, contrast.estimate + half), score.gain(study, contrast.estimate - half))
-    p_holm = better[at] if effect >= 0 else worse[at]
+    p_holm = p.better[at] if effect >= 0 else p.worse[at]
     call: Call = "not resolved" if p_holm > FAMILY_ALPHA else "better" if effect >= 0 else "worse"
     words = call if call != "not resolved" else f"not resolved (smaller than {max(map(abs, ends)):.0%})"
     return Effect(one_off.knob, one_off.level, at, effect, ends, n, p_holm, call, words)

@@ -132,7 +132,11 @@ def _beyond(guard: Guard, value: float, limit: float) -> float:
 
 
 def _typical(metric: Metric, values: Sequence[float]) -> float:
-    return TYPICAL.get(metric, lambda numbers: float(np.median(numbers)))(values)
+    return TYPICAL.get(metric, _median)(values)
+
+
+def _median(values: Sequence[float]) -> float:
+    return float(np.median(values))
 
 
 def _values(metric: Metric, records: Sequence[WindowRecord]) -> list[float]:

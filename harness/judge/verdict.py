@@ -1,7 +1,7 @@
 """The verdict: whether to believe that the frozen winner beats the baseline, and by how much at least.
 
-Rests on confirmation pairs alone. Whatever is unknown (too few pairs, an unmeasured guard, a run that ended early) gives
-*inconclusive* with its reason; nothing here can turn it into a success.
+Rests on confirmation pairs alone. Whatever is unknown (too few pairs, an unmeasured guard, a run that ended early)
+gives *inconclusive* with its reason; nothing here can turn it into a success.
 """
 
 from __future__ import annotations
@@ -148,10 +148,12 @@ def judged(study: Study, tested: Tested, last: Look, smallest_visible: float | N
     call = _call(study, last)
     code = _code(call, last)
     low, _ = last.interval
+    lost = last.planned - last.pairs
+    short = f" {lost} of {last.planned} planned pairs were lost or not run." if lost > 0 else ""
     return Verdict(
         call=call,
         reason_code=code,
-        reason=_reason(study, call, code, last, smallest_visible),
+        reason=_reason(study, call, code, last, smallest_visible) + short,
         winner=dict(tested.difference),
         winner_id=tested.id,
         at_least=low,
@@ -220,8 +222,8 @@ def _reason(study: Study, call: Call, code: ReasonCode, last: Look, visible: flo
     metric = study.objective.metric
     if code == "too_few_pairs":
         return (
-            f"Only {last.pairs} of {last.planned} pairs are usable; {rank.fewest_pairs(last.alpha)} are the fewest that "
-            "can show anything. See why windows were lost, then run the study again."
+            f"{last.pairs} usable pairs are too few: {rank.fewest_pairs(last.alpha)} are the fewest that can show "
+            "anything. See why windows were lost, then run the study again."
         )
     if call == "better":
         modest = f" That may be less than the {study.min_effect:.1%} that the study asks for."
@@ -257,12 +259,10 @@ def _listed(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     return [_listed(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _revived(content: Mapping[str, Any], pairs: tuple[str, ...]) -> dict[str, Any]:
-    """Return constructor arguments; keys of later versions are passed over."""
-    known = {**content, **{name: tuple(content[name]) for name in pairs}}
-    known["guards"] = tuple(_guard_row(row) for row in content["guards"])
-    known.pop("", None)
-    return known
+def _revived(content: Mapping[str, Any], ends: tuple[str, ...]) -> dict[str, Any]:
+    """Return constructor arguments from plain JSON: lists become tuples again."""
+    rows = tuple(_guard_row(row) for row in content["guards"])
+    return {**content, **{name: tuple(content[name]) for name in ends}, "guards": rows}
 
 
 def _guard_row(row: Mapping[str, Any]) -> GuardRow:

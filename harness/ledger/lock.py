@@ -36,7 +36,9 @@ def _open(file: Path) -> int:
     except FileNotFoundError:
         pass
     except OSError as error:
-        raise MachineError(f"cannot open the host's lock {file}: {error.strerror}; remove it or mend its mode") from error
+        raise MachineError(
+            f"cannot open the host's lock {file}: {error.strerror}; remove it or mend its mode"
+        ) from error
     try:
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         os.fchmod(descriptor, 0o666)

@@ -1,0 +1,1 @@
+"""A service to samples: profile, schedule, and the Locust child process."""

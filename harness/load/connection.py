@@ -7,9 +7,9 @@ follows a redirect: an answer is an answer. Only the generator's child process i
 from __future__ import annotations
 
 import errno
-import os
 import socket as sockets
 import time
+from pathlib import Path
 from typing import Any, Protocol
 
 import httptools
@@ -56,6 +56,7 @@ class Connection:
         self._closed = False
         self._unsent = b""
         self._answers = 0
+        self._keep = True
         self._reset_answer()
 
     # Opening and closing -----------------------------------------------------------------------------------------
@@ -267,4 +268,4 @@ def file_limit() -> int:
 
 def open_files() -> int:
     """Return how many descriptors this process holds."""
-    return len(os.listdir("/proc/self/fd"))
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())

@@ -6,9 +6,7 @@ are never used: the schedule, the clock and the samples are ours. Importing this
 
 from __future__ import annotations
 
-import locust  # first: it patches sockets and threads for gevent  # noqa: I001
-import gevent
-
+import contextlib
 import ctypes
 import gc
 import http.client
@@ -18,9 +16,10 @@ import os
 import signal
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
+import gevent
+import locust  # first: it patches sockets and threads for gevent
 from gevent import socket as gsocket
 from locust.env import Environment
 from locust.exception import StopUser
@@ -41,14 +40,14 @@ class Refused(Exception):  # noqa: N818 - becomes TargetRefused in the harness
     """The target did not take the load."""
 
 
-class WindowUser(locust.User):  # type: ignore[misc]  # locust has no types
+class WindowUser(locust.User):
     """One Locust user that carries out one window; `environment.window` holds its job and takes its result."""
 
     abstract = True
     fixed_count = 1
     wait_time = locust.constant(0)
 
-    @locust.task  # type: ignore[untyped-decorator]
+    @locust.task
     def window(self) -> None:
         """Carry out the window once, then stop."""
         window = self.environment.window
@@ -156,7 +155,9 @@ def _connect(model: Model) -> None:
     """Open every connection and wait until all are up."""
     wanted = len(model.connections)
     if wanted + open_files() + 16 > file_limit():
-        raise OSError(f"{wanted} connections need more than the {file_limit()} files that this process may open (ulimit -n)")
+        raise OSError(
+            f"{wanted} connections need more than the {file_limit()} files that this process may open (ulimit -n)"
+        )
     for connection in model.connections:
         connection.open()
     end = time.monotonic() + _CONNECT_LIMIT_S
@@ -169,10 +170,11 @@ def _connect(model: Model) -> None:
 def _tell_locust(environment: Environment, job: Job) -> None:
     """Fire Locust's event for every measured request, after the window: its counts are a cross-check."""
     taken = samples.read(job.samples)
+    fire: Any = environment.events.request.fire
     latency_ms = (taken.done_ns - taken.intended_ns) / 1e6
     for row, outcome in enumerate(taken.outcome):
         request = job.load.requests[taken.kind[row]]
-        environment.events.request.fire(
+        fire(
             request_type=request.method,
             name=request.name,
             response_time=max(0.0, float(latency_ms[row])),
@@ -185,23 +187,23 @@ def _tell_locust(environment: Environment, job: Job) -> None:
 def _carry_out(job: Job, control: Control) -> dict[str, Any]:
     """Let a fresh Locust environment with one user run the window."""
     environment = Environment(user_classes=[USERS[job.load.model]])
-    environment.window = Window(job, control)
+    window = Window(job, control)
+    environment.window = window  # type: ignore[attr-defined]  # ours, for our user
     runner = environment.create_local_runner()
     try:
         runner.start(1, spawn_rate=1)
-        runner.spawning_greenlet.join()
+        if runner.spawning_greenlet is not None:
+            runner.spawning_greenlet.join()
         runner.user_greenlets.join()
     finally:
         runner.quit()
     locust_requests = environment.stats.total.num_requests
-    return {**environment.window.result, "locust_requests": locust_requests}
+    return {**window.result, "locust_requests": locust_requests}
 
 
 def _raise_priority() -> int:
-    try:
+    with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
-    except OSError:
-        pass
     return os.getpriority(os.PRIO_PROCESS, 0)
 
 

@@ -148,7 +148,12 @@ class OpenModel(Model):
         rows.intended = (plan.offsets_ns + self.start_ns).tolist()
         rows.kind = plan.kinds.tolist()
         rows.woken, rows.sent, rows.done = [0] * count, [0] * count, [0] * count
-        rows.outcome, rows.status, rows.size, rows.connection = [_PENDING] * count, [0] * count, [0] * count, [-1] * count
+        rows.outcome, rows.status, rows.size, rows.connection = (
+            [_PENDING] * count,
+            [0] * count,
+            [0] * count,
+            [-1] * count,
+        )
         self._count, self._next, self._oldest = count, 0, 0
         self._queue: deque[int] = deque()
         # What waits longer than the time-out leaves the queue, so it never holds much more than rate x time-out.

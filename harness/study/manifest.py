@@ -50,7 +50,9 @@ def _row(name: str, row: object, where: str) -> Declared:
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise StudyError(f"{where}: a name is lower-case letters, digits and underscores")
     choices = tuple(str(choice) for choice in row.get("choices", ()))
-    found = Declared(name, row["kind"], row["default"], str(row.get("about", "")), choices, row.get("low"), row.get("high"))
+    found = Declared(
+        name, row["kind"], row["default"], str(row.get("about", "")), choices, row.get("low"), row.get("high")
+    )
     try:
         parse_level(found, found.default)
     except ValueError as error:
@@ -70,7 +72,7 @@ def parse_level(option: Declared, level: object) -> Level:
         return level
     wanted = (int,) if option.kind == "integer" else (int, float)
     if isinstance(level, bool) or not isinstance(level, wanted):
-        raise ValueError(f"must be a {'whole ' if option.kind == 'integer' else ''}number, not {level!r}")
+        raise ValueError(f"must be a {'whole ' if option.kind == 'integer' else ''}number, not {level!r}")  # noqa: TRY004 - see quantities
     if (option.low is not None and level < option.low) or (option.high is not None and level > option.high):
         raise ValueError(f"must be from {option.low:g} to {option.high:g}, not {level!r}")
     return level if option.kind == "integer" else float(level)
@@ -78,7 +80,12 @@ def parse_level(option: Declared, level: object) -> Level:
 
 def template_ground(package: str) -> str:
     """Return the digest of all that a template is built from, except its runtime.rs."""
-    shared = [TEMPLATES / "Cargo.toml", TEMPLATES / "Cargo.lock", *_files(TEMPLATES / "kit"), *_files(TEMPLATES / package)]
+    shared = [
+        TEMPLATES / "Cargo.toml",
+        TEMPLATES / "Cargo.lock",
+        *_files(TEMPLATES / "kit"),
+        *_files(TEMPLATES / package),
+    ]
     return _digest(TEMPLATES, shared)
 
 
@@ -104,7 +111,9 @@ def _files(folder: Path) -> list[Path]:
     return [
         path
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and not _SKIPPED & set(path.relative_to(folder).parts) and path != folder / "src" / "runtime.rs"
+        if path.is_file()
+        and not _SKIPPED & set(path.relative_to(folder).parts)
+        and path != folder / "src" / "runtime.rs"
     ]
 
 

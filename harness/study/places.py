@@ -44,7 +44,7 @@ def _events(text: str) -> list[yaml.Event]:
         elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
             depth -= 1
         if depth > MAX_DEPTH:
-            raise ValueError(f"line {event.start_mark.line + 1}: nested deeper than {MAX_DEPTH} levels")
+            raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
         events.append(event)
     return events
 

@@ -8,7 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
 
 from harness.study import quantities
 
@@ -33,7 +43,19 @@ Share = Annotated[
     BeforeValidator(quantities.share),
     WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?\s*%$"}),
 ]
-Scalar = str | bool | int | float
+
+
+def _scalar(value: Any) -> Any:  # noqa: ANN401 - raw YAML
+    if not isinstance(value, (str, bool, int, float)):
+        raise ValueError(f"must be one value: text, a number, true or false; not {value!r:.60}")  # noqa: TRY004
+    return value
+
+
+def _form_of_levels(value: Any) -> str:  # noqa: ANN401 - raw YAML
+    return "range" if isinstance(value, (dict, RangeFile)) else "levels"
+
+
+Scalar = Annotated[Any, BeforeValidator(_scalar), WithJsonSchema({"type": ["string", "boolean", "integer", "number"]})]
 Text = Annotated[str, StringConstraints(max_length=4096)]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$")]
@@ -91,7 +113,9 @@ class LoadFile(Model):
     """The load profile."""
 
     model: Literal["open", "closed"] = "open"
-    rate: float | None = Field(None, gt=0, le=1e6, strict=False, description="Requests a second, offered whatever comes.")
+    rate: float | None = Field(
+        None, gt=0, le=1e6, strict=False, description="Requests a second, offered whatever comes."
+    )
     arrivals: Literal["poisson", "uniform"] | None = Field(None, description="Law of the open model; default poisson.")
     connections: int = Field(64, ge=1, le=50_000)
     timeout: Duration = Field(2.0, gt=0, le=600, validate_default=False)
@@ -102,7 +126,9 @@ class LoadFile(Model):
         if self.model == "open" and self.rate is None:
             raise ValueError("the open model needs rate: how many requests a second are offered")
         if self.model == "closed" and (self.rate is not None or self.arrivals is not None):
-            raise ValueError("the closed model has neither rate nor arrivals: its connections send as fast as they are answered")
+            raise ValueError(
+                "the closed model has neither rate nor arrivals: its connections send as fast as they are answered"
+            )
         return self
 
 
@@ -218,7 +244,12 @@ class StudyFile(Model):
     window: WindowFile = WindowFile(drain=None)
     objective: ObjectiveFile
     guards: list[GuardFile] = Field([], max_length=16)
-    knobs: dict[str, list[Scalar] | RangeFile] = Field(min_length=1, max_length=32)
+    knobs: dict[
+        str,
+        Annotated[
+            Annotated[list[Scalar], Tag("levels")] | Annotated[RangeFile, Tag("range")], Discriminator(_form_of_levels)
+        ],
+    ] = Field(min_length=1, max_length=32)
     baseline: dict[str, Scalar] = Field({}, description="Deviations from Tokio's defaults, if any.")
     budget: BudgetFile = BudgetFile(windows=None, time=None)
     phases: PhasesFile | None = None

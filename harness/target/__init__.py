@@ -1,0 +1,1 @@
+"""A variant to a running service: render, build, backends, inspection."""

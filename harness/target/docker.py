@@ -15,7 +15,7 @@ import requests
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 
 from harness.errors import MachineError
-from harness.target import inspect, owner
+from harness.target import owner
 from harness.target.process import service_environment
 from harness.target.service import Exit, Placement, Program, TargetFailed
 

@@ -120,7 +120,9 @@ def in_force(service: Service, placement: Placement, *, has_admin: bool) -> dict
     if not isinstance(answer, dict):
         raise TargetFailed(f"/runtime answered {status} and no JSON object: {body[:200]!r}", service.log())
     if answer.get("nonce") != placement.nonce:
-        raise TargetFailed("another service answers on the admin port: the nonce of /runtime is not ours", service.log())
+        raise TargetFailed(
+            "another service answers on the admin port: the nonce of /runtime is not ours", service.log()
+        )
     return answer
 
 

@@ -93,7 +93,12 @@ def _cache() -> Check:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        return Check("build cache", ok=False, detail=f"{folder}: {error.strerror}", mend="set XDG_CACHE_HOME to a writable folder")
+        return Check(
+            "build cache",
+            ok=False,
+            detail=f"{folder}: {error.strerror}",
+            mend="set XDG_CACHE_HOME to a writable folder",
+        )
     free = shutil.disk_usage(folder).free
     detail = f"{folder}, {free / 2**30:.0f} GiB free"
     return Check("build cache", free > _ROOM_BYTES, detail, "free 3 GiB there, or set XDG_CACHE_HOME elsewhere")
@@ -113,7 +118,15 @@ def _priority() -> Check:
 
 
 CHECKS: tuple[Callable[[], Check], ...] = (
-    _system, _python, _cores, _cargo, _linker, _static_libc, _docker, _cache, _priority
+    _system,
+    _python,
+    _cores,
+    _cargo,
+    _linker,
+    _static_libc,
+    _docker,
+    _cache,
+    _priority,
 )
 
 

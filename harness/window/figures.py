@@ -38,8 +38,13 @@ def figures(arrivals: Arrivals, load: Load, measured_s: float) -> Figures:
     scored = {name: scored_percentile(success_ms, offered, q) for name, q in QUANTILES.items()}
     timeout_ms = load.timeout_s * 1000
     per_s = completed / measured_s
+    read = {name: timeout_ms if value == math.inf else value for name, value in scored.items()}
     return Figures(
-        **{f"{name}_ms": timeout_ms if value == math.inf else value for name, value in scored.items()},
+        p50_ms=read["p50"],
+        p90_ms=read["p90"],
+        p95_ms=read["p95"],
+        p99_ms=read["p99"],
+        p999_ms=read["p999"],
         throughput=_ratio(completed, offered) if load.model == "open" else per_s,
         error_ratio=_ratio(offered - completed, offered),
         offered=offered,
@@ -70,7 +75,8 @@ def scored_percentile(success_ms: npt.NDArray[np.float64], offered: int, quantil
 def lateness_ms(intended_ns: Ints, woken_ns: Ints) -> npt.NDArray[np.float64]:
     """Return how late the dispatcher woke for each request that it handed over, in milliseconds."""
     handed = woken_ns > 0
-    return np.maximum(0, woken_ns[handed] - intended_ns[handed]) / NS_PER_MS
+    late: npt.NDArray[np.float64] = np.maximum(0, woken_ns[handed] - intended_ns[handed]) / NS_PER_MS
+    return late
 
 
 def _ratio(part: int, whole: int) -> float:

@@ -103,7 +103,9 @@ def throttling(facts: HostFacts, _: Limits = LIMITS) -> tuple[Gate, ...]:
 def counts(facts: HostFacts, _: Limits = LIMITS) -> tuple[Gate, ...]:
     """Client and server counted the same requests: more at the server is a hidden retry or foreign traffic, fewer a loss."""
     if facts.server_requests is None or facts.sent_requests is None or facts.answered_requests is None:
-        return (_degraded("the target has no request counter, so hidden retries and foreign traffic cannot be ruled out"),)
+        return (
+            _degraded("the target has no request counter, so hidden retries and foreign traffic cannot be ruled out"),
+        )
     if facts.answered_requests <= facts.server_requests <= facts.sent_requests:
         return ()
     return (
@@ -127,11 +129,14 @@ GATES: dict[str, Callable[[HostFacts, Limits], tuple[Gate, ...]]] = {
 
 
 def validity(facts: HostFacts, limits: Limits = LIMITS) -> tuple[Validity, tuple[str, ...]]:
-    """Return the worst that the gates and the facts' own notes make of a window, with every reason."""
+    """Return the worst that the gates and the facts' own notes make of a window, with every reason.
+
+    The reason of the worst gate stands first.
+    """
     found = [gate for judge in GATES.values() for gate in judge(facts, limits)]
     found += [_degraded(note) for note in facts.notes]
-    worst = max((gate.validity for gate in found), key=_SEVERITY.index, default=Validity.VALID)
-    return worst, tuple(gate.reason for gate in found)
+    found.sort(key=lambda gate: _SEVERITY.index(gate.validity), reverse=True)
+    return found[0].validity if found else Validity.VALID, tuple(gate.reason for gate in found)
 
 
 _SEVERITY = [Validity.VALID, Validity.DEGRADED, Validity.INVALID]

@@ -157,10 +157,10 @@ def _facts(bench: Bench, driven: Driven, watch: Watch, service: Service, admin_p
     )
     if watch.first is None or watch.last is None:
         return facts
-    return replace(facts, **_cpu_shares(watch.first, watch.last, bench.cores))
+    return _with_cpu_shares(facts, watch.first, watch.last, bench.cores)
 
 
-def _cpu_shares(first: Account, last: Account, cores: CoreMap) -> dict[str, float | None]:
+def _with_cpu_shares(facts: HostFacts, first: Account, last: Account, cores: CoreMap) -> HostFacts:
     wall_ns = last.at_ns - first.at_ns
     target = _used(first.target_ns, last.target_ns, wall_ns)
     generator = _used(first.generator_ns, last.generator_ns, wall_ns)
@@ -172,13 +172,14 @@ def _cpu_shares(first: Account, last: Account, cores: CoreMap) -> dict[str, floa
         if ours is not None
     ]
     mine = tuple(sorted({*cores.target, *cores.generator}))
-    return {
-        "target_cpu": target,
-        "generator_cpu": generator,
-        "harness_cpu": harness,
-        "foreign_cpu": max(foreign) if foreign else None,
-        "steal": max(share(first.host.steal_ns, last.host.steal_ns, (core,), wall_ns) for core in mine),
-    }
+    return replace(
+        facts,
+        target_cpu=target,
+        generator_cpu=generator,
+        harness_cpu=harness,
+        foreign_cpu=max(foreign) if foreign else None,
+        steal=max(share(first.host.steal_ns, last.host.steal_ns, (core,), wall_ns) for core in mine),
+    )
 
 
 def _groups(cores: CoreMap, target: float | None, rest: float | None) -> list[tuple[tuple[int, ...], float | None]]:
@@ -239,7 +240,10 @@ def _with_resources(whole: Figures, ran: _Run) -> Figures:
 
 
 def _with_lateness(
-    facts: HostFacts, late: np.ndarray[tuple[int], np.dtype[np.float64]], floor_ms: float | None, scored_ms: float | None
+    facts: HostFacts,
+    late: np.ndarray[tuple[int], np.dtype[np.float64]],
+    floor_ms: float | None,
+    scored_ms: float | None,
 ) -> HostFacts:
     if len(late) == 0:
         return facts

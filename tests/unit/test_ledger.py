@@ -83,9 +83,9 @@ def test_leftovers_of_a_dead_window_are_gone_before_it_runs_again(run):
     assert list(run.fresh_window(1).iterdir()) == []
 
 
-def test_a_full_disk_is_said_with_what_to_do(run):
+def test_a_full_disk_is_said_with_what_to_do():
     full = Path("/dev/full")
-    with pytest.raises(MachineError, match="disk is full.*kept"), folders.disk_errors(full), full.open("w") as out:
+    with pytest.raises(MachineError, match=r"disk is full.*kept"), folders.disk_errors(full), full.open("w") as out:
         out.write("x" * 100_000)
 
 
@@ -107,9 +107,9 @@ def test_json_is_replaced_whole(tmp_path):
 
 def test_a_second_run_is_refused_and_told_who_holds_the_host(tmp_path):
     lock = tmp_path / "lock"
-    with host_lock("first", 0.0, lock), pytest.raises(MachineError, match=f"pid {os.getpid()}, run first"):
-        with host_lock("second", 0.0, lock):
-            pass
+    refused = pytest.raises(MachineError, match=f"pid {os.getpid()}, run first")
+    with host_lock("first", 0.0, lock), refused, host_lock("second", 0.0, lock):
+        pass
 
 
 def test_the_lock_dies_with_its_holder(tmp_path):

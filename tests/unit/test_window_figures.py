@@ -36,7 +36,14 @@ def test_every_outcome_is_counted_and_all_but_completed_are_errors():
 
     seen = figures(arrivals([1] * 10, outcomes), OPEN, 2.0)
 
-    assert (seen.offered, seen.completed, seen.failed, seen.timed_out, seen.dropped, seen.unfinished) == (10, 5, 1, 1, 1, 2)
+    assert (seen.offered, seen.completed, seen.failed, seen.timed_out, seen.dropped, seen.unfinished) == (
+        10,
+        5,
+        1,
+        1,
+        1,
+        2,
+    )
     assert (seen.error_ratio, seen.throughput, seen.completed_per_s) == (0.5, 0.5, 2.5)
 
 

@@ -1,0 +1,162 @@
+"""The joint search: which combination of levels to measure next. The only file that knows Optuna.
+
+Optuna is an adviser, re-made from the ledger for every proposal and seeded by the number of asks, so an interrupted run
+proposes what an uninterrupted one would. It never sees confirmation windows, and its best trial is never used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness import variant
+from harness.judge.effects import OneOff, one_offs
+from harness.ledger.record import History, WindowRecord
+from harness.search import cells, seeds, standing
+from harness.search.cells import Cell
+from harness.search.sizes import Plan
+from harness.study.model import Level, Study
+from harness.variant import Step, Variant
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+BASELINE_EVERY = 12
+"""Each 12th window of the search is a baseline: it feeds the drift chart, not the sampler."""
+
+MOST_PROPOSALS = 10
+"""How often one window asks again when the proposal is a variant that cannot run."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """One row for the sampler: a level index for each knob, y less the baseline's, constraints (feasible when <= 0)."""
+
+    params: Mapping[str, int]
+    value: float
+    constraints: Mapping[str, float]
+
+
+def next_step(study: Study, plan: Plan, history: History) -> Step | None:
+    """Return the next window of the search, None when all are measured."""
+    records = history.of_phase("search")
+    places = cells.by_place(records)
+    for position in range(plan.search):
+        made = places.get((0, position), [])
+        if cells.settled(made):
+            continue
+        cell = _again(made[0]) if made else _cell(study, history, position)
+        return cell.attempt(len(made))
+    return None
+
+
+def told(study: Study, history: History) -> list[Told]:
+    """Return every row for the sampler in the order of the ledger: the baseline once, then each candidate window.
+
+    A variant that FAILED twice is told as infeasible with the worst value so far; INVALID windows are not told.
+    """
+    explored = [record for record in standing.explored(history) if record.phase != "race"]
+    baseline = [record for record in explored if record.role == "baseline" and record.validity.usable]
+    values = {entry.record.n: entry.y for entry in standing.relative(study, explored)}
+    tried = {one_off.variant.id: {one_off.knob: one_off.level} for one_off in one_offs(study)}
+    holds = dict.fromkeys(standing.shortfalls(study, [], []), 0.0)
+    rows = [Told(_indexes(study, {}), 0.0, {**holds, "failed": 0.0})] if baseline else []
+    failing = _failing_for_good(explored)
+    for record in explored:
+        params = _indexes(study, record.proposed or tried.get(record.variant, {}))
+        if record.n in values:
+            missed = standing.shortfalls(study, [record], baseline)
+            rows.append(Told(params, values[record.n], {**missed, "failed": 0.0}))
+        elif record.n in failing:
+            rows.append(Told(params, max((row.value for row in rows), default=0.0), {**holds, "failed": 1.0}))
+    return rows
+
+
+def propose(study: Study, rows: Sequence[Told], number: int) -> dict[str, Level]:
+    """Ask the sampler for a level of every knob, as the `number`-th ask of the run."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    space = _space(study)
+    adviser = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=(study.seed + number) % 2**32))
+    for row in rows:
+        adviser.add_trial(
+            optuna.trial.create_trial(
+                params=dict(row.params),
+                distributions=space,
+                value=row.value,
+                constraints=dict(row.constraints),
+            )
+        )
+    chosen = adviser.ask(fixed_distributions=space).params
+    return {knob.name: knob.levels[int(chosen[knob.name])] for knob in study.knobs}
+
+
+def _space(study: Study) -> dict[str, BaseDistribution]:
+    """Return one distribution over level indexes for each knob; the same in every trial, or TPE drops the knob."""
+    from optuna.distributions import CategoricalDistribution, IntDistribution
+
+    return {
+        knob.name: IntDistribution(0, len(knob.levels) - 1)
+        if knob.ordered
+        else CategoricalDistribution(list(range(len(knob.levels))))
+        for knob in study.knobs
+    }
+
+
+def _cell(study: Study, history: History, position: int) -> Cell:
+    arrivals = seeds.exploring_arrivals(study, 0)
+    base = variant.baseline(study)
+    if position % BASELINE_EVERY == BASELINE_EVERY - 1:
+        return Cell("search", "baseline", 0, position, base, arrivals)
+    proposed = _proposal(study, history, position)
+    made = variant.of(study, proposed)
+    return Cell("search", "baseline" if made.id == base.id else "candidate", 0, position, made, arrivals, proposed)
+
+
+def _again(record: WindowRecord) -> Cell:
+    made = Variant(id=record.variant, values=dict(record.values))
+    place = (record.block, record.position)
+    return Cell("search", record.role, *place, made, record.schedule_seed, dict(record.proposed))
+
+
+def _proposal(study: Study, history: History, position: int) -> dict[str, Level]:
+    """Return what to try: the best one-off again, then the two best together, then what the sampler says."""
+    start = _from_screen(study, history)
+    if position < len(start):
+        return start[position]
+    rows, unable = told(study, history), cells.infeasible(standing.explored(history))
+    proposed: dict[str, Level] = {}
+    for again in range(MOST_PROPOSALS):
+        proposed = propose(study, rows, position + again * 10_007)  # a stride beyond any search: no seed is used twice
+        if variant.of(study, proposed).id not in unable:
+            break
+    return proposed
+
+
+def _from_screen(study: Study, history: History) -> list[dict[str, Level]]:
+    """Return full assignments: the best one-off of the screen, and it together with the best one of another knob."""
+    tried: dict[str, OneOff] = {one_off.variant.id: one_off for one_off in one_offs(study)}
+    records = [*history.of_phase("calibrate"), *history.of_phase("screen")]
+    ranked = [tried[entry.variant.id] for entry in standing.ranking(study, records) if entry.variant.id in tried]
+    if not ranked:
+        return []
+    best = ranked[0]
+    others = [one_off for one_off in ranked if one_off.knob != best.knob]
+    combined = [{best.knob: best.level, other.knob: other.level} for other in others[:1]]
+    defaults = {knob.name: knob.baseline for knob in study.knobs}
+    return [{**defaults, **levels} for levels in ({best.knob: best.level}, *combined)]
+
+
+def _indexes(study: Study, levels: Mapping[str, Level]) -> dict[str, int]:
+    return {knob.name: knob.levels.index(levels.get(knob.name, knob.baseline)) for knob in study.knobs}
+
+
+def _failing_for_good(records: Sequence[WindowRecord]) -> set[int]:
+    """Return the numbers of the windows with which a candidate FAILED for the second time at one place."""
+    last: dict[tuple[str, int, int], list[WindowRecord]] = {}
+    for record in records:
+        last.setdefault((record.phase, record.block, record.position), []).append(record)
+    groups = (group for group in last.values() if group[0].role == "candidate")
+    return {group[-1].n for group in groups if cells.failed_for_good(group)}

@@ -1,0 +1,168 @@
+"""The plan: how many windows each phase gets, what that costs, and the smallest gain it can see.
+
+A pure function of the study, made before the first window. Nothing measured changes it, except that windows which the
+race has no entrants for are added to the pairs when the winner is frozen.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, fields, replace
+from typing import Any
+
+from harness import variant
+from harness.judge import noise, rank
+from harness.judge.effects import one_offs
+from harness.judge.rank import Interval
+from harness.search import sizes
+from harness.search.sizes import ALPHA, Plan, Space
+from harness.study.model import Study
+
+SMALL_SPACE = 64
+"""Up to this many combinations of levels we count the truly different variants, to not search longer than there are."""
+
+OVERHEAD_S, DRAIN_S, FIRST_BUILD_S, NEW_VARIANT_S = 1.0, 0.5, 40.0, 1.0
+"""Estimated seconds: a window's start and stop, its drain when nothing is stuck, the first build, a further one."""
+
+QUANTILE = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99, "p999": 0.999}
+ENOUGH_BEYOND = 100
+"""Requests beyond the scored percentile that a window should have: 10,000 requests for p99."""
+
+
+def plan(study: Study) -> Plan:
+    """Return the plan of the study's phases, else of its budget's row, made smaller until it fits the budget's time."""
+    space = _space(study)
+    ever_smaller = (
+        sizes.of_phases(study.phases, space) if study.phases else sizes.of_budget(study.budget.windows, space)
+    )
+    first = made = next(ever_smaller)
+    while study.budget.time_s is not None and cost_seconds(study, made) > study.budget.time_s:
+        smaller = next(ever_smaller, None)
+        if smaller is None:
+            break
+        made = smaller
+    return replace(made, notes=_notes(study, first, made))
+
+
+def seconds_per_window(study: Study) -> float:
+    """Return how long one window of a variant seen before takes, as an estimate."""
+    times = study.window
+    return times.warmup_s + times.measure_s + min(times.drain_s, DRAIN_S) + OVERHEAD_S
+
+
+def cost_seconds(study: Study, plan: Plan) -> float:
+    """Return how long the plan takes, builds included, as an estimate."""
+    return plan.windows * seconds_per_window(study) + FIRST_BUILD_S + plan.new_variants * NEW_VARIANT_S
+
+
+def smallest_visible(plan: Plan, sigma: Interval = noise.TYPICAL_SIGMA) -> Interval | None:
+    """Return the gains that the pairs see with 80 % power at both ends of the noise `sigma`; None without pairs."""
+    low, high = (noise.smallest_visible(end, plan.pairs, len(plan.looks)) for end in (sigma.low, sigma.high))
+    return None if low is None or high is None else Interval(low, high)
+
+
+def to_json(study: Study, plan: Plan) -> dict[str, Any]:
+    """Return the plan as the ledger keeps it: its sizes, with cost, smallest visible gain and warnings for people."""
+    visible = smallest_visible(plan)
+    return {
+        **asdict(plan),
+        "notes": list(plan.notes),
+        "windows": plan.windows,
+        "looks": list(plan.looks),
+        "alphas": list(plan.alphas),
+        "cost_s": cost_seconds(study, plan),
+        "assumed_sigma": [noise.TYPICAL_SIGMA.low, noise.TYPICAL_SIGMA.high],
+        "smallest_visible": None if visible is None else [visible.low, visible.high],
+        "warnings": list(study.warnings),
+    }
+
+
+def from_json(content: Mapping[str, Any]) -> Plan:
+    """Return the plan that `to_json` wrote."""
+    known = {field.name: content[field.name] for field in fields(Plan)}
+    return Plan(**{**known, "notes": tuple(content["notes"])})
+
+
+def in_words(study: Study, plan: Plan) -> tuple[str, ...]:
+    """Return the plan as lines for people: windows, minutes, phases, the smallest gain, notes."""
+    blocks = f"{plan.screen_blocks} x ({plan.one_offs} levels + {plan.screen_baselines} baseline)"
+    phases = {
+        "calibrate": plan.calibrate,
+        f"screen {blocks}": plan.screen,
+        "search": plan.search,
+        "race": plan.race,
+        f"{plan.pairs} pairs": 2 * plan.pairs,
+    }
+    sizes = ", ".join(f"{name}: {size}" for name, size in phases.items() if size)
+    declared = " and ".join(str(look) for look in plan.looks)
+    return (
+        f"plan: {plan.windows} windows, about {math.ceil(cost_seconds(study, plan) / 60)} minutes ({sizes})",
+        *((f"looks at {declared} pairs; {_visible_words(plan)}",) if plan.pairs else ()),
+        *plan.notes,
+    )
+
+
+def _visible_words(plan: Plan) -> str:
+    visible = smallest_visible(plan)
+    assert visible is not None  # noqa: S101 - asked only where there are pairs
+    sigma = noise.TYPICAL_SIGMA
+    return (
+        f"the smallest gain likely to be seen is {visible.low:.1%} where windows vary by {sigma.low:.0%}, "
+        f"{visible.high:.1%} where they vary by {sigma.high:.0%}"
+    )
+
+
+def _space(study: Study) -> Space:
+    levels = [knob.levels for knob in study.knobs]
+    if math.prod(len(of_knob) for of_knob in levels) > SMALL_SPACE:
+        return Space(len(one_offs(study)), None)
+    combinations = (dict(zip(study.knob_names, levels_of, strict=True)) for levels_of in itertools.product(*levels))
+    different = {variant.of(study, combination).id for combination in combinations} - {variant.baseline(study).id}
+    return Space(len(one_offs(study)), len(different))
+
+
+def _notes(study: Study, first: Plan, made: Plan) -> tuple[str, ...]:
+    notes = [_time_note(study, first, made), _claim_note(made), _visible_note(study, made), _requests_note(study)]
+    return tuple(note for note in notes if note)
+
+
+def _time_note(study: Study, first: Plan, made: Plan) -> str:
+    if made.windows == first.windows:
+        return ""
+    minutes = (study.budget.time_s or 0.0) / 60
+    return f"The plan is cut from {first.windows} to {made.windows} windows to fit {minutes:.0f} minutes."
+
+
+def _claim_note(made: Plan) -> str:
+    if made.pairs == 0 and made.search == 0 and made.screen_blocks == 0:
+        return "No level of this study makes another program than the baseline: nothing can be compared."
+    if made.pairs < rank.fewest_pairs(ALPHA):
+        return f"{made.pairs} pairs are too few for any claim: give more windows or more time."
+    return ""
+
+
+def _visible_note(study: Study, made: Plan) -> str:
+    visible = smallest_visible(made)
+    if visible is None or visible.low <= study.min_effect:
+        return ""
+    return (
+        f"min_effect is {study.min_effect:.1%}, but even on a quiet machine only gains above {visible.low:.1%} are "
+        "likely to be confirmed: give more windows, longer windows, fewer knobs, or a lower percentile."
+    )
+
+
+def _requests_note(study: Study) -> str:
+    quantile = QUANTILE.get(study.objective.metric)
+    if quantile is None or study.load.rate is None:
+        return ""
+    weights = {request.name: request.weight for request in study.load.requests}
+    share = weights[study.objective.of] / sum(weights.values()) if study.objective.of else 1.0
+    requests = study.load.rate * share * study.window.measure_s
+    if requests * (1 - quantile) >= ENOUGH_BEYOND - 1e-6:
+        return ""
+    return (
+        f"A window has about {requests:.0f} requests, so only {requests * (1 - quantile):.0f} lie beyond "
+        f"{study.objective.metric}: measure longer, or at a higher rate, for at least {ENOUGH_BEYOND}."
+    )

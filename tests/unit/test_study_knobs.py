@@ -1,0 +1,138 @@
+"""The knob table: what a study may set, what Tokio makes of it, what is refused before anything is built."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.study import knobs
+from harness.study.model import UNSET
+
+TWO_LEVELS = {
+    "flavor": ("multi_thread", "current_thread"),
+    "duration": ("250ms", "60s"),
+    "size": ("1MiB", "8MiB"),
+    "flag": (True, False),
+    "integer": (7, 300),
+}
+
+assignments = st.fixed_dictionaries(
+    {},
+    optional={
+        name: st.sampled_from((UNSET, *TWO_LEVELS[row.kind], *((row.default,) if row.default is not None else ())))
+        for name, row in knobs.TABLE.items()
+    },
+)
+
+
+@pytest.mark.parametrize("name", knobs.TABLE)
+def test_every_knob_has_a_level_that_renders_a_call(name):
+    row = knobs.TABLE[name]
+    level = next(level for level in TWO_LEVELS[row.kind] if knobs.canonical({name: level}, 1))
+
+    calls = knobs.builder_calls(knobs.canonical({name: level}, default_workers=1))
+
+    assert len(calls) == (2 if name == "flavor" else 3)
+    assert "{" not in "".join(calls)
+
+
+@pytest.mark.parametrize("name", [name for name, row in knobs.TABLE.items() if row.kind == "integer"])
+def test_zero_is_refused_because_tokio_panics(name):
+    with pytest.raises(ValueError, match=r"must be at least 1: 0 panics"):
+        knobs.TABLE[name].parse(0)
+
+
+@pytest.mark.parametrize(
+    ("name", "level"),
+    [
+        ("event_interval", 1001),
+        ("max_io_events_per_tick", 2**63),
+        ("worker_threads", 5000),
+        ("thread_stack_size", "1B"),
+        ("thread_keep_alive", 5),
+        ("worker_threads", True),
+        ("worker_threads", "4"),
+        ("disable_lifo_slot", 1),
+        ("flavor", "multi"),
+    ],
+)
+def test_levels_that_cannot_work_are_refused(name, level):
+    with pytest.raises(ValueError, match=r"must be|write"):
+        knobs.TABLE[name].parse(level)
+
+
+@pytest.mark.parametrize(
+    "row", [row for row in knobs.TABLE.values() if row.default is not None], ids=lambda row: row.name
+)
+def test_an_explicit_default_is_the_same_as_unset(row):
+    assert knobs.canonical({row.name: row.default}, default_workers=4) == {}
+
+
+def test_workers_equal_to_the_cores_are_the_default():
+    assert knobs.canonical({"worker_threads": 4}, default_workers=4) == {}
+    assert knobs.canonical({"worker_threads": 4}, default_workers=2) == {"worker_threads": 4}
+
+
+def test_knobs_of_the_other_flavor_are_dropped():
+    values = {"flavor": "current_thread", "worker_threads": 3, "disable_lifo_slot": True, "event_interval": 7}
+
+    assert knobs.canonical(values, 1) == {"flavor": "current_thread", "event_interval": 7}
+
+
+def test_31_is_the_default_of_the_global_queue_interval_only_on_current_thread():
+    assert knobs.canonical({"global_queue_interval": 31}, 1) == {"global_queue_interval": 31}
+    assert knobs.canonical({"global_queue_interval": 31, "flavor": "current_thread"}, 1) == {"flavor": "current_thread"}
+
+
+@given(assignments)
+def test_canonical_form_is_stable_and_keeps_what_is_built(values):
+    once = knobs.canonical(values, default_workers=2)
+
+    assert knobs.canonical(once, default_workers=2) == once
+    assert knobs.canonical(dict(reversed(values.items())), default_workers=2) == once
+    assert UNSET not in once.values()
+
+
+@given(assignments, assignments)
+def test_equal_canonical_forms_are_exactly_the_equal_builder_calls(one, other):
+    one, other = knobs.canonical(one, 2), knobs.canonical(other, 2)
+
+    assert (one == other) == (knobs.builder_calls(one) == knobs.builder_calls(other))
+
+
+def test_unset_renders_no_call():
+    assert knobs.builder_calls({}) == ("Builder::new_multi_thread()", ".enable_all()")
+
+
+@given(assignments)
+def test_what_is_rendered_is_read_back(values):
+    wanted = knobs.canonical(values, default_workers=2)
+
+    found, unknown = knobs.read_builder_calls("\n".join((*knobs.builder_calls(wanted), ".build()")))
+
+    assert knobs.canonical(found, default_workers=2) == wanted
+    assert unknown == ()
+
+
+def test_calls_that_a_variant_cannot_keep_are_named():
+    source = """
+        // Builder::new_current_thread() in a comment is not the runtime
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(num_cpus()).thread_name("api").max_blocking_threads(1_000).thread_stack_size(3 * 1024 * 1024)
+            .enable_all().build()
+    """
+
+    found, unknown = knobs.read_builder_calls(source)
+
+    assert found == {"flavor": "multi_thread", "max_blocking_threads": 1000, "thread_stack_size": "3MiB"}
+    assert unknown == (".worker_threads(num_cpus())", '.thread_name("api")')
+
+
+def test_the_resolved_baseline_says_what_tokio_uses():
+    resolved = knobs.resolved({}, default_workers=1)
+
+    assert (resolved["worker_threads"], resolved["max_blocking_threads"], resolved["flavor"]) == (
+        1,
+        "512",
+        "multi_thread",
+    )
+    assert "worker_threads" not in knobs.resolved({"flavor": "current_thread"}, default_workers=1)
