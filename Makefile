@@ -11,6 +11,7 @@ quickstart: $(INSTALLED)
 	$(BIN)/harness optimize studies/quickstart.yaml
 
 test: $(INSTALLED_DEV) lint
+	cd target_templates && cargo test --quiet --locked
 	$(BIN)/pytest
 
 test-fast: $(INSTALLED_DEV)
@@ -22,6 +23,7 @@ lint: $(INSTALLED_DEV)
 	$(BIN)/mypy
 	cd target_templates && cargo fmt --all --check
 	cd target_templates && cargo clippy --quiet --all-targets --locked -- -D warnings
+	cd tests/own_crate && cargo fmt --check
 
 format: $(INSTALLED_DEV)
 	$(BIN)/ruff format .

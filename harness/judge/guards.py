@@ -18,7 +18,7 @@ from harness.ledger.record import WindowRecord
 from harness.study.model import Guard, Metric, Study
 
 BROKEN = 1.0
-"""Shortfall (ln units) of a limit that no ratio can express: a limit of 0 that was exceeded, a value of 0 below one."""
+"""The largest shortfall (ln units), and that of a limit which no ratio can express: a limit of 0, a value of 0."""
 
 HIGHER_ERRORS = 0.05
 """Level of the exact test that the candidate's error ratio is above the baseline's."""
@@ -62,7 +62,7 @@ def shortfall(study: Study, guard: Guard, windows: Sequence[WindowRecord], basel
         if not logs or not base:
             return 0.0
         ratio = (float(np.mean(logs)) - float(np.median(base))) * len(logs) / (len(logs) + 1)
-        return max(0.0, _beyond(guard, ratio, math.log(guard.limit)))
+        return min(BROKEN, max(0.0, _beyond(guard, ratio, _log_limit(guard))))
     values = _values(guard.metric, windows)
     return _shortfall_of(guard, _typical(guard.metric, values)) if values else 0.0
 
@@ -88,7 +88,7 @@ def _relative_row(study: Study, guard: Guard, pairs: Pairs, alpha: float) -> Gua
     if not ratios or len(ratios) < len(pairs):
         return _unknown(guard)
     estimate, ends = rank.hodges_lehmann(ratios), rank.interval(ratios, alpha)
-    holds = _beyond(guard, estimate, math.log(guard.limit)) <= 0
+    holds = _beyond(guard, estimate, _log_limit(guard)) <= 0
     value, printed = math.exp(estimate), _printed(ends)
     words = f"{sentence(guard)}: {value:.4g}{_range_words(printed)}, {'holds' if holds else 'broken'}"
     return GuardRow(guard.metric, sentence(guard), value, printed, holds, words)
@@ -124,11 +124,15 @@ def _shortfall_of(guard: Guard, value: float) -> float:
         return 0.0
     if value <= 0 or guard.limit <= 0:
         return BROKEN
-    return abs(math.log(value / guard.limit))
+    return min(BROKEN, abs(math.log(value / guard.limit)))
 
 
 def _beyond(guard: Guard, value: float, limit: float) -> float:
     return value - limit if guard.side == "at_most" else limit - value
+
+
+def _log_limit(guard: Guard) -> float:
+    return math.log(guard.limit) if guard.limit > 0 else -math.inf
 
 
 def _typical(metric: Metric, values: Sequence[float]) -> float:

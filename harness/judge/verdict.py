@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from harness.judge import guards, noise, rank, score
@@ -65,7 +65,7 @@ class Look:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Look:
         """Return the look that `to_json` wrote."""
-        return cls(**_revived(content, ("shift_interval", "interval")))
+        return cls(**_revived(cls, content, ("shift_interval", "interval")))
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class Verdict:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Verdict:
         """Return the verdict that `to_json` wrote."""
-        return cls(**_revived(content, ("interval",)))
+        return cls(**_revived(cls, content, ("interval",)))
 
 
 @dataclass(frozen=True)
@@ -259,10 +259,11 @@ def _listed(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     return [_listed(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _revived(content: Mapping[str, Any], ends: tuple[str, ...]) -> dict[str, Any]:
-    """Return constructor arguments from plain JSON: lists become tuples again."""
+def _revived(kind: type[Look | Verdict], content: Mapping[str, Any], ends: tuple[str, ...]) -> dict[str, Any]:
+    """Return constructor arguments from plain JSON: lists become tuples again, keys of others are passed over."""
     rows = tuple(_guard_row(row) for row in content["guards"])
-    return {**content, **{name: tuple(content[name]) for name in ends}, "guards": rows}
+    known = {field.name: content[field.name] for field in fields(kind)}
+    return {**known, **{name: tuple(content[name]) for name in ends}, "guards": rows}
 
 
 def _guard_row(row: Mapping[str, Any]) -> GuardRow:

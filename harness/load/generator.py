@@ -20,7 +20,7 @@ from harness.load.wire import job_line
 
 START_LIMIT_S = 60.0
 _MARGIN_S = 30.0
-_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 class LocustGenerator:
@@ -116,9 +116,8 @@ class LocustGenerator:
 
 
 def _machine_error(answer: dict[str, Any], job: Job) -> MachineError:
-    if answer.get("errno") in _DISK:
-        return MachineError(
-            f"cannot write {job.samples}: {answer['words']}; free some space (`harness clean` thins old runs), then go on "
-            "with --resume. What was measured so far is kept."
-        )
+    if answer.get("errno") is not None:
+        advice = "free some space (`harness clean` thins old runs)" if answer["errno"] in _FULL else "see to it"
+        kept = "then go on with --resume. What was measured so far is kept."
+        return MachineError(f"cannot write {job.samples}: {answer['words']}; {advice}, {kept}")
     return MachineError(f"the load generator cannot go on: {answer['words']}")

@@ -33,7 +33,9 @@ def write(file: Path, samples: Samples) -> None:
     from pyarrow import parquet
 
     columns = {field.name: getattr(samples, field.name) for field in fields(samples)}
-    parquet.write_table(pa.table(columns), file, compression="zstd")
+    buffer = pa.BufferOutputStream()
+    parquet.write_table(pa.table(columns), buffer, compression="zstd")
+    file.write_bytes(buffer.getvalue())  # by Python, whose OSError says what the disk refused
 
 
 def read(file: Path) -> Samples:

@@ -113,8 +113,7 @@ def look(study: Study, history: History, *, final: bool) -> Decision:
 
 def looks_taken(history: History) -> list[Look]:
     """Return the looks in the ledger."""
-    contents = [dict(record.content) for record in history.decisions if record.kind == "look"]
-    return [Look.from_json({name: value for name, value in one.items() if name != "final"}) for one in contents]
+    return [Look.from_json(record.content) for record in history.decisions if record.kind == "look"]
 
 
 def is_final(history: History) -> bool:

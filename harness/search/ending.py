@@ -74,8 +74,8 @@ def at_the_end(study: Study, made: Plan, history: History) -> Verdict:
 
 
 def as_decision(made: Verdict) -> Decision:
-    """Return the verdict as the ledger keeps it; `too_few` says that there were too few usable windows to judge."""
-    return Decision("verdict", {**made.to_json(), "too_few": not made.judged})
+    """Return the verdict as the ledger keeps it."""
+    return Decision("verdict", made.to_json())
 
 
 def needed(step: Step) -> int:

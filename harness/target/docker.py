@@ -46,7 +46,10 @@ class ContainerService:
         if Path(f"/proc/{self._pid}").exists():
             return None
         with _engine_errors():
-            state = self._client.api.inspect_container(self._id)["State"]
+            try:
+                state = self._client.api.inspect_container(self._id)["State"]
+            except NotFound:
+                return Exit(None, oom_killed=False, words="somebody removed its container")
         return None if state["Running"] else _exit(state)
 
     def log(self, lines: int = 20) -> str:
@@ -187,7 +190,7 @@ class DockerBackend:
         try:
             with contextlib.suppress(APIError):  # already ended
                 api.kill(container_id, "SIGTERM")
-            with contextlib.suppress(requests.exceptions.ReadTimeout, requests.exceptions.ConnectionError):
+            with contextlib.suppress(NotFound, requests.exceptions.ReadTimeout, requests.exceptions.ConnectionError):
                 api.wait(container_id, timeout=STOP_LIMIT_S)
             with contextlib.suppress(NotFound):
                 api.remove_container(container_id, force=True)

@@ -14,7 +14,7 @@ from typing import Any
 from harness import variant as variants
 from harness.study.model import UNSET, Study
 from harness.target.build import level_text
-from harness.target.service import Placement, Service, TargetFailed
+from harness.target.service import Exit, Placement, Service, TargetFailed
 from harness.variant import Variant
 
 LOOPBACK = "127.0.0.1"
@@ -40,12 +40,18 @@ def wait_ready(service: Service, placement: Placement, *, has_admin: bool, limit
     while time.monotonic() < end:
         ended = service.exited()
         if ended is not None:
-            raise TargetFailed(f"the service ended before it was ready: {ended.words}", service.log())
+            raise TargetFailed(ended_in_words("the service ended before it was ready", ended, service), service.log())
         if _listens(placement, has_admin):
             _require_own_socket(service, placement)
             return
         time.sleep(_POLL_S)
     raise TargetFailed(f"the service was not ready within {limit_s:.0f} s", service.log())
+
+
+def ended_in_words(what: str, ended: Exit, service: Service) -> str:
+    """Return how a service ended, with the last line that it wrote, which usually says why."""
+    last = service.log(1).strip()[:200]
+    return f"{what}: {ended.words}{': ' + last if last else ''}"
 
 
 def _listens(placement: Placement, has_admin: bool) -> bool:
@@ -196,6 +202,12 @@ def start_ticks(pid: int) -> int | None:
     """Return when the process started, in clock ticks since boot: with the pid it names one process for ever."""
     fields = _stat_fields(pid)
     return None if fields is None else int(fields[19])
+
+
+def state(pid: int) -> str | None:
+    """Return the state letter of a process ("R", "S", "Z" ...), None where there is none."""
+    fields = _stat_fields(pid)
+    return None if fields is None else fields[0]
 
 
 def boot_id() -> str:

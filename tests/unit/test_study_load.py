@@ -207,7 +207,7 @@ def test_an_own_crate_brings_its_baseline(write):
     assert study.knob("worker_threads").levels == (2, 4)
 
 
-def test_an_own_crate_without_its_files_is_said(write, tmp_path):
+def test_an_own_crate_without_its_files_is_said(write):
     (line,) = faults(write(GOOD.replace("{template: payments, set: {check_ms: 1.5}}", "{path: nowhere}")))
 
     assert "target.path" in line

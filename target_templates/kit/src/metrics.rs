@@ -3,30 +3,11 @@
 //! Per-worker values are published by Tokio only when a worker parks or every `event_interval` ticks: take differences
 //! over seconds, never over one short interval. What needs `--cfg tokio_unstable` is absent without it, never zero.
 
-use std::fmt::Write as _;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::fmt::{Display, Write as _};
 
-use axum::extract::Request;
-use axum::middleware::Next;
-use axum::response::Response;
 use tokio::runtime::{Handle, RuntimeFlavor, RuntimeMetrics};
 
-static REQUESTS: AtomicU64 = AtomicU64::new(0);
-
-/// Counts a request when it arrives, before the handler sees it.
-pub async fn count(request: Request, next: Next) -> Response {
-    REQUESTS.fetch_add(1, Ordering::Relaxed);
-    next.run(request).await
-}
-
-/// Requests that arrived so far.
-#[must_use]
-pub fn requests() -> u64 {
-    REQUESTS.load(Ordering::Relaxed)
-}
-
-/// The flavor of a runtime, in the words of the study file.
-#[must_use]
+/// The flavor of a runtime, in the words of a study file.
 pub fn flavor(handle: &Handle) -> &'static str {
     match handle.runtime_flavor() {
         RuntimeFlavor::CurrentThread => "current_thread",
@@ -35,71 +16,173 @@ pub fn flavor(handle: &Handle) -> &'static str {
     }
 }
 
-/// The whole exposition: requests, then every metric of the runtime behind `handle`.
-#[must_use]
-pub fn exposition(handle: &Handle) -> String {
-    let metrics = handle.metrics();
-    let mut text = Text::default();
-    text.one("http_requests_total", "counter", requests());
-    stable(&mut text, &metrics);
-    unstable(&mut text, &metrics, handle);
-    text.0
+/// The whole exposition: `requests`, then every metric of the runtime behind `handle`.
+pub fn exposition(requests: u64, handle: &Handle) -> String {
+    let mut text = Text { out: String::with_capacity(4096), metrics: handle.metrics() };
+    text.counter("http_requests_total", |_| requests);
+    text.stable();
+    #[cfg(tokio_unstable)]
+    {
+        text.unstable();
+        // Tokio leaves the mean poll time at 0 on current_thread: absent says "not available", 0 would be a lie.
+        if handle.runtime_flavor() == RuntimeFlavor::MultiThread {
+            text.mean_poll_time();
+        }
+    }
+    text.out
 }
 
-#[derive(Default)]
-struct Text(String);
+struct Text {
+    out: String,
+    metrics: RuntimeMetrics,
+}
 
 impl Text {
-    fn one(&mut self, name: &str, kind: &str, value: impl std::fmt::Display) {
-        // Writing to a String cannot fail.
-        let _ = writeln!(self.0, "# TYPE {name} {kind}\n{name} {value}");
+    fn stable(&mut self) {
+        self.gauge("tokio_workers", |m| m.num_workers() as u64);
+        self.gauge("tokio_alive_tasks", |m| m.num_alive_tasks() as u64);
+        self.gauge("tokio_global_queue_depth", |m| m.global_queue_depth() as u64);
+        self.workers("tokio_worker_busy_seconds_total", "counter", |m, worker| {
+            m.worker_total_busy_duration(worker).as_secs_f64()
+        });
+        self.workers("tokio_worker_parks_total", "counter", RuntimeMetrics::worker_park_count);
     }
 
-    fn workers<V: std::fmt::Display>(&mut self, name: &str, kind: &str, count: usize, value: impl Fn(usize) -> V) {
-        let _ = writeln!(self.0, "# TYPE {name} {kind}");
-        for worker in 0..count {
-            let _ = writeln!(self.0, "{name}{{worker=\"{worker}\"}} {}", value(worker));
+    #[cfg(tokio_unstable)]
+    fn unstable(&mut self) {
+        self.gauge("tokio_blocking_threads", |m| m.num_blocking_threads() as u64);
+        self.gauge("tokio_idle_blocking_threads", |m| m.num_idle_blocking_threads() as u64);
+        self.gauge("tokio_blocking_queue_depth", |m| m.blocking_queue_depth() as u64);
+        self.counter("tokio_spawned_tasks_total", RuntimeMetrics::spawned_tasks_count);
+        self.counter("tokio_remote_schedules_total", RuntimeMetrics::remote_schedule_count);
+        self.counter("tokio_budget_forced_yields_total", RuntimeMetrics::budget_forced_yield_count);
+        self.counter("tokio_io_ready_total", RuntimeMetrics::io_driver_ready_count);
+        self.counter("tokio_io_registered_total", RuntimeMetrics::io_driver_fd_registered_count);
+        self.counter("tokio_io_deregistered_total", RuntimeMetrics::io_driver_fd_deregistered_count);
+        self.workers("tokio_worker_polls_total", "counter", RuntimeMetrics::worker_poll_count);
+        self.workers("tokio_worker_noops_total", "counter", RuntimeMetrics::worker_noop_count);
+        self.workers("tokio_worker_steals_total", "counter", RuntimeMetrics::worker_steal_count);
+        self.workers("tokio_worker_steal_operations_total", "counter", RuntimeMetrics::worker_steal_operations);
+        self.workers("tokio_worker_local_schedules_total", "counter", RuntimeMetrics::worker_local_schedule_count);
+        self.workers("tokio_worker_overflows_total", "counter", RuntimeMetrics::worker_overflow_count);
+        self.workers("tokio_worker_local_queue_depth", "gauge", RuntimeMetrics::worker_local_queue_depth);
+    }
+
+    #[cfg(tokio_unstable)]
+    fn mean_poll_time(&mut self) {
+        self.workers("tokio_worker_mean_poll_seconds", "gauge", |m, worker| {
+            m.worker_mean_poll_time(worker).as_secs_f64()
+        });
+    }
+
+    fn gauge(&mut self, name: &str, value: impl Fn(&RuntimeMetrics) -> u64) {
+        self.one(name, "gauge", value(&self.metrics));
+    }
+
+    fn counter(&mut self, name: &str, value: impl Fn(&RuntimeMetrics) -> u64) {
+        self.one(name, "counter", value(&self.metrics));
+    }
+
+    fn one(&mut self, name: &str, kind: &str, value: u64) {
+        // Writing to a String cannot fail; here and below.
+        let _ = writeln!(self.out, "# TYPE {name} {kind}\n{name} {value}");
+    }
+
+    fn workers<V: Display>(&mut self, name: &str, kind: &str, value: impl Fn(&RuntimeMetrics, usize) -> V) {
+        let _ = writeln!(self.out, "# TYPE {name} {kind}");
+        for worker in 0..self.metrics.num_workers() {
+            let _ = writeln!(self.out, "{name}{{worker=\"{worker}\"}} {}", value(&self.metrics, worker));
         }
     }
 }
 
-fn stable(text: &mut Text, metrics: &RuntimeMetrics) {
-    let workers = metrics.num_workers();
-    text.one("tokio_workers", "gauge", workers);
-    text.one("tokio_alive_tasks", "gauge", metrics.num_alive_tasks());
-    text.one("tokio_global_queue_depth", "gauge", metrics.global_queue_depth());
-    text.workers("tokio_worker_busy_seconds_total", "counter", workers, |worker| {
-        metrics.worker_total_busy_duration(worker).as_secs_f64()
-    });
-    text.workers("tokio_worker_park_total", "counter", workers, |worker| metrics.worker_park_count(worker));
-}
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
 
-#[cfg(not(tokio_unstable))]
-fn unstable(_: &mut Text, _: &RuntimeMetrics, _: &Handle) {}
+    use tokio::runtime::Builder;
 
-#[cfg(tokio_unstable)]
-fn unstable(text: &mut Text, metrics: &RuntimeMetrics, handle: &Handle) {
-    let workers = metrics.num_workers();
-    text.one("tokio_blocking_threads", "gauge", metrics.num_blocking_threads());
-    text.one("tokio_idle_blocking_threads", "gauge", metrics.num_idle_blocking_threads());
-    text.one("tokio_blocking_queue_depth", "gauge", metrics.blocking_queue_depth());
-    text.one("tokio_spawned_tasks_total", "counter", metrics.spawned_tasks_count());
-    text.one("tokio_remote_schedules_total", "counter", metrics.remote_schedule_count());
-    text.one("tokio_budget_forced_yields_total", "counter", metrics.budget_forced_yield_count());
-    text.one("tokio_io_ready_total", "counter", metrics.io_driver_ready_count());
-    text.one("tokio_io_registered_total", "counter", metrics.io_driver_fd_registered_count());
-    text.one("tokio_io_deregistered_total", "counter", metrics.io_driver_fd_deregistered_count());
-    text.workers("tokio_worker_polls_total", "counter", workers, |w| metrics.worker_poll_count(w));
-    text.workers("tokio_worker_noops_total", "counter", workers, |w| metrics.worker_noop_count(w));
-    text.workers("tokio_worker_steals_total", "counter", workers, |w| metrics.worker_steal_count(w));
-    text.workers("tokio_worker_steal_operations_total", "counter", workers, |w| metrics.worker_steal_operations(w));
-    text.workers("tokio_worker_local_schedules_total", "counter", workers, |w| metrics.worker_local_schedule_count(w));
-    text.workers("tokio_worker_overflows_total", "counter", workers, |w| metrics.worker_overflow_count(w));
-    text.workers("tokio_worker_local_queue_depth", "gauge", workers, |w| metrics.worker_local_queue_depth(w));
-    // Tokio leaves the mean poll time at 0 on current_thread: absent says "not available", 0 would lie.
-    if handle.runtime_flavor() == RuntimeFlavor::MultiThread {
-        text.workers("tokio_worker_mean_poll_seconds", "gauge", workers, |w| {
-            metrics.worker_mean_poll_time(w).as_secs_f64()
+    use super::*;
+
+    /// The samples of an exposition by family, each family under one TYPE line of its own; anything else fails.
+    fn families(text: &str) -> BTreeMap<String, Vec<f64>> {
+        let mut families = BTreeMap::new();
+        let mut current = "";
+        for line in text.lines() {
+            if let Some(declared) = line.strip_prefix("# TYPE ") {
+                let (name, kind) = declared.split_once(' ').unwrap();
+                assert_eq!(kind == "counter", name.ends_with("_total"), "{line}");
+                assert!(families.insert(name.to_owned(), Vec::new()).is_none(), "declared twice: {line}");
+                current = name;
+                continue;
+            }
+            let (series, value) = line.split_once(' ').unwrap();
+            assert_eq!(series.split('{').next(), Some(current), "{line}");
+            families.get_mut(current).unwrap().push(value.parse().unwrap());
+        }
+        families
+    }
+
+    #[test]
+    fn every_worker_has_a_sample_in_every_worker_family() {
+        let runtime = Builder::new_multi_thread().worker_threads(3).build().unwrap();
+
+        let families = families(&exposition(7, runtime.handle()));
+
+        assert_eq!(families["http_requests_total"], [7.0]);
+        assert_eq!(families["tokio_workers"], [3.0]);
+        for (name, samples) in &families {
+            assert_eq!(samples.len(), if name.starts_with("tokio_worker_") { 3 } else { 1 }, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_stable_six_are_there() {
+        let runtime = Builder::new_current_thread().build().unwrap();
+
+        let families = families(&exposition(0, runtime.handle()));
+
+        for name in [
+            "tokio_workers",
+            "tokio_alive_tasks",
+            "tokio_global_queue_depth",
+            "tokio_worker_busy_seconds_total",
+            "tokio_worker_parks_total",
+        ] {
+            assert!(families.contains_key(name), "{name}");
+        }
+    }
+
+    #[test]
+    #[cfg(tokio_unstable)]
+    fn the_mean_poll_time_of_a_current_thread_runtime_is_absent() {
+        let multi = Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        let current = Builder::new_current_thread().build().unwrap();
+
+        assert!(exposition(0, multi.handle()).contains("tokio_worker_mean_poll_seconds"));
+        assert!(!exposition(0, current.handle()).contains("tokio_worker_mean_poll_seconds"));
+    }
+
+    #[test]
+    #[cfg(tokio_unstable)]
+    fn what_the_runtime_did_is_counted() {
+        let runtime = Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        runtime.block_on(async {
+            tokio::spawn(async {}).await.unwrap();
+            tokio::task::spawn_blocking(|| ()).await.unwrap();
         });
+
+        let families = families(&exposition(0, runtime.handle()));
+
+        assert_eq!(families["tokio_spawned_tasks_total"], [1.0]);
+        assert_eq!(families["tokio_blocking_threads"], [1.0]);
+    }
+
+    #[test]
+    fn a_flavor_has_the_name_that_studies_use() {
+        let multi = Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        let current = Builder::new_current_thread().build().unwrap();
+
+        assert_eq!((flavor(multi.handle()), flavor(current.handle())), ("multi_thread", "current_thread"));
     }
 }

@@ -1,9 +1,12 @@
-//! The probe: a thread with a runtime of its own that answers about the runtime under test, even when that one is stuck.
+//! The probe: one thread with a runtime of its own that answers about the runtime under test, and ends the process.
+//!
+//! It shares no thread and no queue with the runtime under test, so it works while that one is stuck. It never runs
+//! blocking tasks, so it adds exactly one thread to the process.
 
-use std::io;
-use std::net::TcpListener;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+use std::{fs, io};
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -12,39 +15,58 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
-use tokio::runtime::Handle;
+use tokio::runtime::{Builder, Handle};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 
-use crate::{metrics, options};
+use crate::{environment, listen, metrics};
 
-/// What the probe knows: the runtime under test, and whether the service listens yet.
+/// How long answers in progress may take after a stop was asked for; then the process ends all the same.
+const STOP_LIMIT: Duration = Duration::from_secs(2);
+
+/// The lock file that every target of this workspace is built by.
+const LOCK: &str = include_str!("../../Cargo.lock");
+
+/// What the probe looks at.
 #[derive(Clone)]
 pub struct Watched {
     pub runtime: Handle,
     pub listening: Arc<AtomicBool>,
+    pub requests: Arc<AtomicU64>,
 }
 
-/// Starts the probe's thread on `listener` and returns at once.
+/// Starts the probe at `port`; the receiver resolves when the process shall stop.
 ///
-/// # Errors
-/// When the listener cannot be used or the thread cannot be started.
-pub fn start(listener: TcpListener, watched: Watched) -> io::Result<()> {
-    listener.set_nonblocking(true)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let app = Router::new()
+/// The signal handlers are in place when this returns: as PID 1 of a container the process would get no SIGTERM
+/// without one. [`STOP_LIMIT`] after the signal the probe ends the process, whatever the runtime under test does.
+pub fn start(port: u16, watched: Watched) -> io::Result<oneshot::Receiver<()>> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let inside = runtime.enter();
+    let listener = listen::loopback(port)?;
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    drop(inside);
+
+    let (stop, stopped) = oneshot::channel();
+    std::thread::Builder::new().name("probe".to_owned()).spawn(move || {
+        runtime.block_on(async {
+            tokio::spawn(axum::serve(listener, router(watched)).into_future());
+            tokio::select! { _ = term.recv() => (), _ = int.recv() => () }
+            // Nobody listens any more when the service ended by itself.
+            let _ = stop.send(());
+            tokio::time::sleep(STOP_LIMIT).await;
+            eprintln!("answers were still in progress {} s after the stop: ended all the same", STOP_LIMIT.as_secs());
+            std::process::exit(0);
+        });
+    })?;
+    Ok(stopped)
+}
+
+fn router(watched: Watched) -> Router {
+    Router::new()
         .route("/healthz", get(healthz))
         .route("/runtime", get(in_force))
         .route("/metrics", get(exposition))
-        .with_state(watched);
-    std::thread::Builder::new().name("probe".to_owned()).spawn(move || {
-        let served = runtime.block_on(async move {
-            let listener = tokio::net::TcpListener::from_std(listener)?;
-            axum::serve(listener, app).await
-        });
-        if let Err(error) = served {
-            eprintln!("the probe stopped: {error}");
-        }
-    })?;
-    Ok(())
+        .with_state(watched)
 }
 
 async fn healthz(State(watched): State<Watched>) -> StatusCode {
@@ -52,7 +74,8 @@ async fn healthz(State(watched): State<Watched>) -> StatusCode {
 }
 
 async fn exposition(State(watched): State<Watched>) -> impl IntoResponse {
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], metrics::exposition(&watched.runtime))
+    let text = metrics::exposition(watched.requests.load(Ordering::Relaxed), &watched.runtime);
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text)
 }
 
 /// The settings in force: flavor and workers are read from the runtime; Builder has no getters for the others.
@@ -60,9 +83,69 @@ async fn in_force(State(watched): State<Watched>) -> Json<Value> {
     Json(json!({
         "flavor": metrics::flavor(&watched.runtime),
         "workers": watched.runtime.metrics().num_workers(),
-        "options": options::given(),
+        "options": environment::Given::from_environment().into_values(),
         "nonce": std::env::var("HARNESS_NONCE").unwrap_or_default(),
         "pid": std::process::id(),
+        "threads": fs::read_dir("/proc/self/task").ok().map(Iterator::count),
+        "tokio": locked_version(LOCK, "tokio"),
         "unstable": cfg!(tokio_unstable),
     }))
+}
+
+/// The version of `package` in the text of a lock file.
+fn locked_version<'a>(lock: &'a str, package: &str) -> Option<&'a str> {
+    let name = format!("name = \"{package}\"");
+    let mut lines = lock.lines().skip_while(|line| *line != name).skip(1);
+    lines.next()?.strip_prefix("version = \"")?.strip_suffix('"')
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::http::Request;
+    use http_body_util::BodyExt as _;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    fn watched(runtime: &Handle) -> Watched {
+        Watched { runtime: runtime.clone(), listening: Arc::default(), requests: Arc::default() }
+    }
+
+    async fn ask(watched: &Watched, path: &str) -> (StatusCode, String) {
+        let answer = router(watched.clone()).oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
+        let status = answer.status();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_service_is_healthy_only_once_it_listens() {
+        let watched = watched(&Handle::current());
+
+        let before = ask(&watched, "/healthz").await.0;
+        watched.listening.store(true, Ordering::Release);
+        let after = ask(&watched, "/healthz").await.0;
+
+        assert_eq!((before, after), (StatusCode::SERVICE_UNAVAILABLE, StatusCode::OK));
+    }
+
+    #[tokio::test]
+    async fn the_workers_of_the_watched_runtime_are_told_not_those_of_the_probe() {
+        let tuned = Builder::new_multi_thread().worker_threads(3).build().unwrap();
+
+        let told: Value = serde_json::from_str(&ask(&watched(tuned.handle()), "/runtime").await.1).unwrap();
+
+        assert_eq!((told["workers"].as_u64(), told["flavor"].as_str()), (Some(3), Some("multi_thread")));
+        tuned.shutdown_background();
+    }
+
+    #[test]
+    fn the_version_of_tokio_is_the_locked_one() {
+        let lock = "[[package]]\nname = \"tokio-macros\"\nversion = \"2.7.2\"\n\n[[package]]\nname = \"tokio\"\nversion = \"1.54.1\"\n";
+
+        assert_eq!(locked_version(lock, "tokio"), Some("1.54.1"));
+        assert_eq!(locked_version(lock, "axum"), None);
+        assert!(locked_version(LOCK, "tokio").is_some());
+    }
 }

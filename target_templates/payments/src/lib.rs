@@ -4,149 +4,145 @@
 //! holds a thread of the blocking pool instead. This is the fault and the remedy that the study `quickstart` measures.
 
 mod fraud;
+mod store;
 
-use std::collections::VecDeque;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
+use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use kit::options::{self, BadOption};
-use serde::{Deserialize, Serialize};
+use kit::{BadValue, Given};
+use serde::Deserialize;
+use serde_json::json;
 use tokio::runtime::Runtime;
 
 use crate::fraud::Check;
+use crate::store::{Payment, Store};
 
-/// Payments that are kept; older ones go, so that memory stays bounded however long the load runs.
+/// Payments that are kept.
 const KEPT: usize = 10_000;
-/// `EX_USAGE` of sysexits.h.
-const USAGE: u8 = 64;
 
-/// Serves the service that the environment describes by `runtime` until it is told to stop.
+/// Serves [`app`] by `runtime` until it is told to stop.
 #[must_use]
 pub fn serve(runtime: Runtime) -> ExitCode {
-    match Settings::from_environment() {
-        Ok(settings) => kit::serve(runtime, app(settings)),
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::from(USAGE)
-        }
-    }
+    kit::serve(runtime, app(Given::from_environment()))
 }
 
-/// Where the fraud check runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Placement {
-    /// On the worker that polls the request.
-    Inline,
-    /// On Tokio's blocking pool.
-    SpawnBlocking,
-}
-
-/// What the service is told by its environment.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    /// Where the fraud check runs.
-    pub fraud_check: Placement,
-    check: Check,
-}
-
-impl Settings {
-    /// A check of `check_ms` milliseconds, `check_cpu_ms` of them computing, at `fraud_check`.
-    #[must_use]
-    pub fn new(fraud_check: Placement, check_ms: f64, check_cpu_ms: f64) -> Self {
-        let length = |ms: f64| Duration::from_secs_f64(ms.max(0.0) / 1000.0);
-        Self { fraud_check, check: Check { total: length(check_ms), cpu: length(check_cpu_ms.min(check_ms)) } }
-    }
-
-    /// Reads the options and settings of `target.toml` from `OPT_*`.
-    ///
-    /// # Errors
-    /// When a value is not one that `target.toml` allows.
-    pub fn from_environment() -> Result<Self, BadOption> {
-        let given = options::given();
-        let value = |name: &str| given.get(name).map(String::as_str);
-        let places = [("inline", Placement::Inline), ("spawn_blocking", Placement::SpawnBlocking)];
-        Ok(Self::new(
-            options::choice("fraud_check", value("fraud_check"), &places)?,
-            options::number("check_ms", value("check_ms"), 2.0, 0.0, 1000.0)?,
-            options::number("check_cpu_ms", value("check_cpu_ms"), 0.2, 0.0, 1000.0)?,
-        ))
-    }
-}
-
-#[derive(Deserialize)]
-struct Order {
-    amount: u64,
-}
-
-/// A stored payment.
-#[derive(Clone, Serialize)]
-struct Payment {
-    id: u64,
-    amount: u64,
-    status: &'static str,
+/// The routes: `POST /payments`, `GET /payments/{id}`.
+///
+/// # Errors
+/// When an option or setting is given that `target.toml` does not allow.
+pub fn app(given: Given) -> Result<Router, BadValue> {
+    let service = Service { settings: Settings::read(given)?, store: Store::new(KEPT) };
+    Ok(Router::new().route("/payments", post(pay)).route("/payments/{id}", get(find)).with_state(Arc::new(service)))
 }
 
 struct Service {
     settings: Settings,
-    last_id: AtomicU64,
-    // Held for a push or a search, never across an await: the standard lock is the right one.
-    stored: Mutex<VecDeque<Payment>>,
+    store: Store,
 }
 
-/// The routes: `POST /payments`, `GET /payments/{id}`.
-pub fn app(settings: Settings) -> Router {
-    let service = Service { settings, last_id: AtomicU64::new(0), stored: Mutex::default() };
-    Router::new().route("/payments", post(pay)).route("/payments/{id}", get(find)).with_state(Arc::new(service))
+/// The options and settings of `target.toml`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Settings {
+    place: Place,
+    check: Check,
 }
 
-async fn pay(State(service): State<Arc<Service>>, Json(order): Json<Order>) -> Result<Json<Payment>, StatusCode> {
-    if order.amount == 0 {
-        return Err(StatusCode::BAD_REQUEST);
+/// Where the fraud check runs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Place {
+    Inline,
+    SpawnBlocking,
+}
+
+impl Settings {
+    fn read(mut given: Given) -> Result<Self, BadValue> {
+        let places = [("inline", Place::Inline), ("spawn_blocking", Place::SpawnBlocking)];
+        let place = given.choice("fraud_check", places)?;
+        let check_ms = given.number("check_ms", 2.0, 0.0..=1000.0)?;
+        let check_cpu_ms = given.number("check_cpu_ms", 0.2, 0.0..=1000.0)?;
+        given.finish()?;
+        Ok(Self { place, check: Check::new(check_ms, check_cpu_ms) })
     }
-    if !service.check(order.amount).await? {
-        return Err(StatusCode::FORBIDDEN);
+}
+
+/// What a client sends: an amount in the currency's smallest unit.
+#[derive(Deserialize)]
+struct Order {
+    amount: u64,
+    #[serde(default = "euro")]
+    currency: String,
+}
+
+fn euro() -> String {
+    "EUR".to_owned()
+}
+
+impl Order {
+    fn fault(&self) -> Option<&'static str> {
+        if self.amount == 0 {
+            return Some("amount must be at least 1");
+        }
+        let known_shape = self.currency.len() == 3 && self.currency.bytes().all(|letter| letter.is_ascii_uppercase());
+        (!known_shape).then_some("currency must be three capital letters, such as EUR")
     }
-    Ok(Json(service.store(order.amount)))
+}
+
+/// Why a payment was not accepted.
+enum Refusal {
+    Malformed(String),
+    Suspicious,
+    CheckFailed,
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let (status, reason) = match self {
+            Self::Malformed(reason) => (StatusCode::BAD_REQUEST, reason),
+            Self::Suspicious => (StatusCode::FORBIDDEN, "the fraud check refused the payment".to_owned()),
+            Self::CheckFailed => (StatusCode::INTERNAL_SERVER_ERROR, "the fraud check did not finish".to_owned()),
+        };
+        (status, Json(json!({ "error": reason }))).into_response()
+    }
+}
+
+async fn pay(
+    State(service): State<Arc<Service>>,
+    order: Result<Json<Order>, JsonRejection>,
+) -> Result<Response, Refusal> {
+    let Json(order) = order.map_err(|rejection| Refusal::Malformed(rejection.body_text()))?;
+    if let Some(fault) = order.fault() {
+        return Err(Refusal::Malformed(fault.to_owned()));
+    }
+    if !service.settings.passes(order.amount).await? {
+        return Err(Refusal::Suspicious);
+    }
+    let id = service.store.accept(order.amount, order.currency);
+    Ok(Json(json!({ "id": id, "status": "accepted" })).into_response())
 }
 
 async fn find(State(service): State<Arc<Service>>, Path(id): Path<u64>) -> Result<Json<Payment>, StatusCode> {
-    let stored = service.stored.lock().unwrap_or_else(PoisonError::into_inner);
-    stored.iter().rev().find(|payment| payment.id == id).cloned().map(Json).ok_or(StatusCode::NOT_FOUND)
+    service.store.find(id).map(Json).ok_or(StatusCode::NOT_FOUND)
 }
 
-impl Service {
-    async fn check(&self, amount: u64) -> Result<bool, StatusCode> {
-        let check = self.settings.check;
-        match self.settings.fraud_check {
-            Placement::Inline => Ok(check.passes(amount)),
-            Placement::SpawnBlocking => tokio::task::spawn_blocking(move || check.passes(amount))
-                .await
-                .map_err(|_| StatusCode::INTERNAL_SERVER_ERROR),
+impl Settings {
+    async fn passes(self, amount: u64) -> Result<bool, Refusal> {
+        match self.place {
+            Place::Inline => Ok(self.check.passes(amount)),
+            Place::SpawnBlocking => {
+                tokio::task::spawn_blocking(move || self.check.passes(amount)).await.map_err(|_| Refusal::CheckFailed)
+            }
         }
-    }
-
-    fn store(&self, amount: u64) -> Payment {
-        let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
-        let payment = Payment { id, amount, status: "accepted" };
-        let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
-        if stored.len() == KEPT {
-            stored.pop_front();
-        }
-        stored.push_back(payment.clone());
-        payment
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use axum::body::Body;
     use axum::http::Request;
     use http_body_util::BodyExt as _;
@@ -154,68 +150,93 @@ mod tests {
 
     use super::*;
 
-    async fn post_payment(app: Router, body: &'static str) -> (StatusCode, String) {
-        let request =
-            Request::post("/payments").header("content-type", "application/json").body(Body::from(body)).unwrap();
-        let answer = app.oneshot(request).await.unwrap();
-        let status = answer.status();
-        let text = answer.into_body().collect().await.unwrap().to_bytes();
-        (status, String::from_utf8_lossy(&text).into_owned())
+    const PLACES: [&str; 2] = ["inline", "spawn_blocking"];
+
+    fn quick(place: &str) -> Router {
+        app(Given::of([("fraud_check", place), ("check_ms", "0")])).unwrap()
     }
 
-    fn quick(fraud_check: Placement) -> Router {
-        app(Settings::new(fraud_check, 0.0, 0.0))
+    async fn send(app: Router, request: Request<Body>) -> (StatusCode, String) {
+        let answer = app.oneshot(request).await.unwrap();
+        let status = answer.status();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    async fn post_payment(app: Router, body: &'static str) -> (StatusCode, String) {
+        let request = Request::post("/payments").header("content-type", "application/json").body(Body::from(body));
+        send(app, request.unwrap()).await
     }
 
     #[tokio::test]
     async fn a_payment_is_accepted_wherever_the_check_runs() {
-        for place in [Placement::Inline, Placement::SpawnBlocking] {
-            let (status, body) = post_payment(quick(place), r#"{"amount":1200}"#).await;
+        for place in PLACES {
+            let answer = post_payment(quick(place), r#"{"amount":1200}"#).await;
 
-            assert_eq!(status, StatusCode::OK);
-            assert_eq!(body, r#"{"id":1,"amount":1200,"status":"accepted"}"#);
+            assert_eq!(answer, (StatusCode::OK, r#"{"id":1,"status":"accepted"}"#.to_owned()));
         }
     }
 
     #[tokio::test]
-    async fn a_payment_of_nothing_is_refused() {
-        assert_eq!(post_payment(quick(Placement::Inline), r#"{"amount":0}"#).await.0, StatusCode::BAD_REQUEST);
+    async fn an_accepted_payment_is_found_again() {
+        let app = quick("inline");
+        post_payment(app.clone(), r#"{"amount":7,"currency":"CHF"}"#).await;
+
+        let answer = send(app, Request::get("/payments/1").body(Body::empty()).unwrap()).await;
+
+        let expected = r#"{"id":1,"amount":7,"currency":"CHF","status":"accepted"}"#;
+        assert_eq!(answer, (StatusCode::OK, expected.to_owned()));
     }
 
     #[tokio::test]
-    async fn a_body_that_is_no_order_is_refused() {
-        assert!(post_payment(quick(Placement::Inline), "[]").await.0.is_client_error());
+    async fn an_unknown_payment_is_not_found() {
+        let answer = send(quick("inline"), Request::get("/payments/9").body(Body::empty()).unwrap()).await;
+
+        assert_eq!(answer.0, StatusCode::NOT_FOUND);
     }
 
     #[tokio::test]
-    async fn a_stored_payment_is_found_again() {
-        let app = quick(Placement::Inline);
-        post_payment(app.clone(), r#"{"amount":7}"#).await;
+    async fn a_bad_order_is_a_bad_request_with_a_reason() {
+        for (body, reason) in [
+            ("", "EOF"),
+            ("[]", "invalid"),
+            (r#"{"amount":0}"#, "at least 1"),
+            (r#"{"amount":-5}"#, "amount"),
+            (r#"{"amount":1.5}"#, "amount"),
+            (r#"{"currency":"EUR"}"#, "amount"),
+            (r#"{"amount":1,"currency":"euro"}"#, "three capital letters"),
+        ] {
+            let (status, answer) = post_payment(quick("inline"), body).await;
 
-        let answer = app.oneshot(Request::get("/payments/1").body(Body::empty()).unwrap()).await.unwrap();
-
-        assert_eq!(answer.status(), StatusCode::OK);
-    }
-
-    /// Runs two checks of 40 ms beside each other on one thread and says how long both took.
-    async fn two_checks(place: Placement) -> Duration {
-        let app = app(Settings::new(place, 40.0, 0.0));
-        let begun = Instant::now();
-        let both = [
-            tokio::spawn(post_payment(app.clone(), r#"{"amount":1}"#)),
-            tokio::spawn(post_payment(app, r#"{"amount":1}"#)),
-        ];
-        for one in both {
-            one.await.unwrap();
+            assert_eq!(status, StatusCode::BAD_REQUEST, "{body}");
+            assert!(answer.starts_with(r#"{"error":"#) && answer.contains(reason), "{body}: {answer}");
         }
-        begun.elapsed()
     }
 
     #[tokio::test]
-    async fn an_inline_check_holds_its_worker_and_a_blocking_one_does_not() {
-        let (inline, moved) = (two_checks(Placement::Inline).await, two_checks(Placement::SpawnBlocking).await);
+    async fn an_order_that_is_no_json_is_a_bad_request() {
+        let request = Request::post("/payments").body(Body::from("amount=1")).unwrap();
 
-        assert!(inline >= Duration::from_millis(80), "{inline:?}");
-        assert!(moved < inline, "{moved:?} against {inline:?}");
+        assert_eq!(send(quick("inline"), request).await.0, StatusCode::BAD_REQUEST);
+    }
+
+    #[test]
+    fn what_is_not_given_is_as_target_toml_says() {
+        let declared = contract::defaults(include_str!("../target.toml"));
+        let given = Given::of(declared.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+
+        assert_eq!(Settings::read(Given::default()), Settings::read(given));
+    }
+
+    #[tokio::test]
+    #[cfg(tokio_unstable)]
+    async fn only_a_moved_check_uses_the_blocking_pool() {
+        let mut threads = Vec::new();
+        for place in PLACES {
+            post_payment(quick(place), r#"{"amount":1}"#).await;
+            threads.push(tokio::runtime::Handle::current().metrics().num_blocking_threads());
+        }
+
+        assert_eq!(threads, [0, 1]);
     }
 }

@@ -1,0 +1,160 @@
+"""Reads the samples and series of a run and reduces them to the points of a chart: exact first, thinned after.
+
+Reads only the columns that are needed. A file that is not there (thinned by `harness clean`, never written) or that cannot
+be read is passed over.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.ledger.record import WindowRecord
+from harness.load.job import COMPLETED
+from harness.report import tables
+from harness.report.read import Run
+
+Floats = npt.NDArray[np.float64]
+
+MOST_POINTS = 120
+BEYOND = 10
+"""Fewest requests beyond a percentile for it to be drawn."""
+
+SHOWN = {
+    "busy_share": ("workers busy", "share of time"),
+    "cpu": ("CPU", "cores"),
+    "global_queue_depth": ("global queue", "tasks"),
+    "blocking_threads": ("blocking threads", "threads"),
+    "blocking_queue_depth": ("blocking queue", "jobs"),
+    "alive_tasks": ("alive tasks", "tasks"),
+    "threads": ("threads of the process", "threads"),
+    "rss_bytes": ("resident memory", "MiB"),
+}
+"""Column of series.parquet -> (title, unit), in the order in which they are drawn."""
+
+SCALE = {"rss_bytes": 1 / 2**20}
+
+
+@dataclass(frozen=True)
+class Percentiles:
+    """One side's latency by percentile: pooled over its windows, and the range that single windows span.
+
+    `quantile` runs from 0.1 towards 1, `ms` are from the intended send; requests without a success rank above all others
+    and read as the time-out.
+    """
+
+    quantile: tuple[float, ...]
+    ms: tuple[float, ...]
+    low_ms: tuple[float, ...]
+    high_ms: tuple[float, ...]
+    requests: int
+    windows: int
+
+
+@dataclass(frozen=True)
+class Series:
+    """One figure of the server over one window, means of equal stretches of time; `t_s` counts from t0."""
+
+    column: str
+    title: str
+    unit: str
+    t_s: tuple[float, ...]
+    values: tuple[float, ...]
+
+
+def percentiles(run: Run, records: Sequence[WindowRecord]) -> Percentiles | None:
+    """Return the latency distribution of these windows, None where no sample is left."""
+    found = (_latencies(run, record) for record in records)
+    each = [latencies for latencies in found if latencies is not None and latencies.size]
+    if not each:
+        return None
+    pooled = np.sort(np.concatenate(each))
+    at = _quantiles(pooled.size)
+    of_windows = np.array([_at_ranks(np.sort(latencies), at) for latencies in each])
+    return Percentiles(
+        quantile=tuple(at.tolist()),
+        ms=tuple(_at_ranks(pooled, at).tolist()),
+        low_ms=tuple(of_windows.min(axis=0).tolist()),
+        high_ms=tuple(of_windows.max(axis=0).tolist()),
+        requests=int(pooled.size),
+        windows=len(each),
+    )
+
+
+def series(run: Run, record: WindowRecord) -> tuple[Series, ...]:
+    """Return what the server's side of one window looked like, a series for each figure that it told."""
+    table = _columns(run.folder.window(record.n) / "series.parquet", ("t_s", *SHOWN))
+    times = table.get("t_s")
+    if times is None or not times.size:
+        return ()
+    thinned = ((name, *_thinned(times, table[name] * SCALE.get(name, 1.0))) for name in SHOWN if name in table)
+    return tuple(Series(name, *SHOWN[name], t, values) for name, t, values in thinned if t)
+
+
+def typical_pair(run: Run) -> tuple[WindowRecord, WindowRecord] | None:
+    """Return the (tested, baseline) pair whose objectives have the middle ratio: the one to look into."""
+    rated = []
+    for tested, base in run.pairs:
+        first, second = tables.objective(run, tested), tables.objective(run, base)
+        if first is not None and second:
+            rated.append((first / second, tested.n, (tested, base)))
+    return sorted(rated)[len(rated) // 2][2] if rated else None
+
+
+def _quantiles(requests: int) -> Floats:
+    """Return quantiles from 10 %, evenly spaced in nines, up to the last one with BEYOND requests beyond it."""
+    first, deepest = -math.log10(0.9), max(math.log10(requests / BEYOND), 0.5)
+    return np.asarray(1 - 10 ** -np.linspace(first, deepest, MOST_POINTS))
+
+
+def _at_ranks(sorted_ms: Floats, quantiles: Floats) -> Floats:
+    """Return the nearest-rank percentiles, the same rule as for the figures of a window."""
+    ranks = np.maximum(1, np.ceil(quantiles * sorted_ms.size - 1e-9)).astype(int)
+    return np.asarray(sorted_ms[np.minimum(ranks, sorted_ms.size) - 1])
+
+
+def _latencies(run: Run, record: WindowRecord) -> Floats | None:
+    names = ("intended_ns", "done_ns", "outcome", "kind")
+    table = _columns(run.folder.window(record.n) / "samples.parquet", names)
+    if not {"intended_ns", "done_ns", "outcome"} <= table.keys():
+        return None
+    ms = (table["done_ns"] - table["intended_ns"]) / 1e6
+    latencies = np.where(table["outcome"] == COMPLETED, ms, run.study.load.timeout_s * 1000)
+    kinds, of = list(record.by_request), run.study.objective.of
+    if of in kinds and "kind" in table:
+        latencies = latencies[table["kind"] == kinds.index(of)]
+    return np.asarray(latencies, dtype=np.float64)
+
+
+def _columns(file: Path, names: Sequence[str]) -> dict[str, npt.NDArray[np.generic]]:
+    """Return the named columns that the file has, missing numbers as NaN; nothing where it cannot be read."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(file) as opened:
+            there = [name for name in names if name in opened.schema_arrow.names]
+            table = opened.read(columns=there)
+    except (OSError, pa.ArrowException):
+        return {}
+    return {name: table.column(name).to_numpy() for name in there}
+
+
+def _thinned(times: Floats, values: Floats) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return means over at most MOST_POINTS stretches of time, unknown values left out."""
+    known = ~np.isnan(values)
+    times, values = times[known], values[known]
+    if not times.size:
+        return (), ()
+    size = math.ceil(times.size / MOST_POINTS)
+    starts = np.arange(0, times.size, size)
+    counts = np.diff(np.append(starts, times.size))
+    return (
+        tuple((np.add.reduceat(times, starts) / counts).tolist()),
+        tuple((np.add.reduceat(values, starts) / counts).tolist()),
+    )

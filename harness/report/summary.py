@@ -1,0 +1,95 @@
+"""summary.json: what other programs may rely on, and the headline in words. Keys are only ever added."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from harness.judge.verdict import Verdict
+from harness.ledger.record import WindowRecord
+from harness.report import files, read, tables, timing, words
+from harness.report.read import Run
+from harness.window.measurement import Validity
+
+SCHEMA = 1
+
+
+def headline(folder: Path) -> str:
+    """Return the verdict of the run in `folder` as one sentence; StudyError when it cannot be read."""
+    return words.headline(read.run(folder))
+
+
+def write(run: Run) -> dict[str, Any]:
+    """Return the summary, and write it as summary.json once the run has its verdict.
+
+    An unfinished run gets no file, because the file says that nothing is left to do.
+    """
+    content = summary(run)
+    if run.verdict is not None:
+        files.replace(run.folder.path / "summary.json", json.dumps(content, indent=1, allow_nan=False) + "\n")
+    return content
+
+
+def summary(run: Run) -> dict[str, Any]:
+    """Return the summary as plain JSON. Gains are fractions of the baseline's value, positive is better."""
+    windows = run.history.windows
+    return {
+        "schema": SCHEMA,
+        "run": run.id,
+        "study": run.study.name,
+        "study_digest": run.study.digest,
+        "harness": run.harness,
+        "backend": run.backend,
+        "objective": asdict(run.study.objective),
+        "finished": run.verdict is not None,
+        "headline": words.headline(run),
+        "verdict": _verdict(run.verdict),
+        "effects": [_effect(row) for row in tables.effects(run)],
+        "windows": {"total": len(windows), **_counts(windows)},
+        "phases": dict(Counter(record.phase for record in windows)),
+        "timing": asdict(timing.timing(run)),
+    }
+
+
+def _verdict(verdict: Verdict | None) -> dict[str, Any]:
+    if verdict is None:
+        return {
+            "call": "inconclusive",
+            "reason_code": "unfinished",
+            "reason": "The run is unfinished.",
+            "winner": {},
+            "at_least": None,
+            "estimate": None,
+            "interval": [None, None],
+            "confidence": None,
+            "smallest_visible": None,
+        }
+    return verdict.to_json()
+
+
+def _effect(row: tables.EffectRow) -> dict[str, Any]:
+    effect = row.effect
+    return {
+        "knob": effect.knob,
+        "level": effect.level,
+        "effect": None if effect.effect is None else _finite(effect.effect),
+        "interval": None if effect.interval is None else [_finite(end) for end in effect.interval],
+        "windows": effect.n,
+        "p_holm": effect.p_holm,
+        "call": effect.call,
+    }
+
+
+def _finite(value: float) -> float | None:
+    """Return the value, None for an infinite one: JSON has no word for it."""
+    return value if math.isfinite(value) else None
+
+
+def _counts(windows: Sequence[WindowRecord]) -> dict[str, int]:
+    found = Counter(record.validity for record in windows)
+    return {validity.value.lower(): found[validity] for validity in Validity}

@@ -1,0 +1,181 @@
+"""The verdict in sentences: headline, evidence, what may be said beside it, what to do next. Pure.
+
+Says only what the pairs support: never "optimal", never "has no effect", never the best single window as a result.
+"""
+
+from __future__ import annotations
+
+from harness.judge.effects import Effect
+from harness.judge.verdict import Verdict
+from harness.report import formats
+from harness.report.read import Run, change_words
+
+FALSE_CLAIMS = (
+    "If the winner were no different from the baseline, a claim like this would appear in at most 5 % of studies."
+)
+
+
+def headline(run: Run) -> str:
+    """Return the verdict as one sentence."""
+    verdict = run.verdict
+    if verdict is None:
+        return _unfinished(run)
+    if verdict.call == "better" and verdict.at_least is not None:
+        return f"{_metric(run)} at least {_bound(run, verdict.at_least)} {_with(verdict)}"
+    if verdict.call == "worse" and verdict.interval[1] is not None:
+        return f"Worse: {_metric(run)} at least {_bound(run, verdict.interval[1])} {_with(verdict)}"
+    return f"No change: {_no_change(run, verdict)}"
+
+
+def evidence(run: Run) -> tuple[str, ...]:
+    """Return the facts behind the headline, each a short phrase; empty where no pair was judged."""
+    verdict, last = run.verdict, run.last_look
+    if verdict is None or last is None or verdict.estimate is None:
+        return ()
+    low, high = change_ends(run, verdict.interval)
+    width = interval_width(verdict.interval)
+    facts = [
+        f"best estimate {formats.percent(change(run, verdict.estimate), width, plus=True)}",
+        f"90 % interval {formats.change_range(low, high)}",
+        f"{verdict.pairs} of {last.planned} pairs usable",
+        f"exact signed-rank p = {last.p:.2g}, one-sided, limit {last.alpha:g}",
+        _guards(verdict),
+    ]
+    if verdict.smallest_visible is not None:
+        facts.append(f"changes from {formats.percent(verdict.smallest_visible)} on would very likely have been seen")
+    return tuple(fact for fact in facts if fact)
+
+
+def remarks(run: Run) -> tuple[str, ...]:
+    """Return the sentences that must stand beside the headline."""
+    verdict = run.verdict
+    if verdict is None:
+        return ()
+    said = []
+    if verdict.call == "better":
+        said.append(FALSE_CLAIMS)
+        if verdict.at_least is not None and verdict.at_least < run.study.min_effect:
+            least = formats.percent(run.study.min_effect, run.study.min_effect)
+            said.append(f"The gain may be less than the {least} that the study asks for (min_effect).")
+    elif verdict.reason:
+        said.append(verdict.reason)
+    advice = cores_advice(run)
+    return (*said, advice) if advice else tuple(said)
+
+
+def cores_advice(run: Run) -> str:
+    """Return the caution that belongs beside any advice on worker_threads, empty where there is none."""
+    if run.verdict is None or "worker_threads" not in run.verdict.winner:
+        return ""
+    cores = run.study.target.cpus
+    return f"worker_threads: found on {cores} core{'s' if cores > 1 else ''}, re-run on yours."
+
+
+def next_steps(run: Run, effects: tuple[Effect, ...]) -> tuple[str, ...]:
+    """Return what to do now, in order."""
+    verdict = run.verdict
+    if verdict is None:
+        return (f"Go on with the run: harness optimize {run.study.file} --resume",)
+    if verdict.call == "better":
+        return (
+            "Apply recommended/runtime.rs and the options as runbook.md says, on one instance first.",
+            "Check the metrics that the runbook names, under your own load; undo the change if they do not follow.",
+            *_perhaps_not_needed(verdict, effects),
+            "Run the study again when the service, its load, its machine or Tokio changes.",
+        )
+    if not verdict.judged:
+        return (
+            "See below why windows were lost, and mend that first.",
+            "`harness doctor` says what this machine lacks; then run the study again.",
+        )
+    if verdict.reason_code == "guard_broken":
+        return (
+            "Keep the baseline, unless the limit that does not hold matters less to you than the gain.",
+            "In that case change the guard in the study and run it again; the claim then rests on fresh pairs.",
+        )
+    if verdict.call == "inconclusive":
+        return (
+            "Keep the baseline: a change without evidence is a change to look after.",
+            "To see smaller effects give the study more windows, longer windows, or fewer knobs.",
+        )
+    return ("Keep the baseline; nothing in this study needs to be changed under this load.",)
+
+
+def change(run: Run, gain: float) -> float:
+    """Return a gain (positive is better) as the metric's own relative change (negative is lower)."""
+    return -gain if run.study.objective.direction == "minimize" else gain
+
+
+def change_ends(run: Run, gains: tuple[float | None, float | None]) -> tuple[float | None, float | None]:
+    """Return an interval of gains as (low, high) of the metric's relative change."""
+    low, high = (None if end is None else change(run, end) for end in gains)
+    return (high, low) if run.study.objective.direction == "minimize" else (low, high)
+
+
+def interval_width(ends: tuple[float | None, float | None]) -> float | None:
+    """Return how wide an interval is, None where an end is open."""
+    low, high = ends
+    return None if low is None or high is None else high - low
+
+
+def _metric(run: Run) -> str:
+    return formats.metric(run.study.objective.metric, run.study.objective.of)
+
+
+def _bound(run: Run, gain: float) -> str:
+    """Return the bounding end of an interval as "78 % lower", rounded towards no effect."""
+    width = interval_width(run.verdict.interval) if run.verdict else None
+    side = "lower" if change(run, gain) < 0 else "higher"
+    return f"{formats.at_least(abs(gain), width)} {side}"
+
+
+def _with(verdict: Verdict) -> str:
+    return f"with {change_words(verdict.winner)}"
+
+
+def _no_change(run: Run, verdict: Verdict) -> str:
+    if verdict.reason_code != "judged" and verdict.reason_code != "guard_broken":
+        return _lowered(verdict.reason) or "the study could not be judged."
+    metric, least = _metric(run), run.study.min_effect
+    if verdict.reason_code == "guard_broken":
+        return f"{metric} gets better {_with(verdict)}, but a guard does not hold"
+    if verdict.call == "same":
+        return f"any difference in {metric} {_with(verdict)} lies within {formats.percent(least, least)}"
+    return f"{verdict.pairs} fresh pairs neither show a gain in {metric} {_with(verdict)} nor rule one out"
+
+
+def _lowered(sentence: str) -> str:
+    """Return a sentence as it stands behind a colon: a plain first word loses its capital."""
+    first, _, rest = sentence.partition(" ")
+    return f"{first.lower()} {rest}" if first.istitle() else sentence
+
+
+def _unfinished(run: Run) -> str:
+    done = len(run.history.windows)
+    plan = run.history.decision("plan")
+    planned = f" of {plan['windows']}" if plan and "windows" in plan else ""
+    return f"Unfinished: {done}{planned} windows are measured, and there is no verdict yet"
+
+
+def _guards(verdict: Verdict) -> str:
+    broken = [row.limit for row in verdict.guards if not row.holds]
+    if broken:
+        return f"guards that do not hold: {'; '.join(broken)}"
+    return "every guard holds" if verdict.guards else ""
+
+
+def _perhaps_not_needed(verdict: Verdict, effects: tuple[Effect, ...]) -> tuple[str, ...]:
+    """Name the knobs of a joint change whose own effect was not resolved; only another confirmation may drop them."""
+    if len(verdict.winner) < 2:  # noqa: PLR2004 - one knob is the whole change
+        return ()
+    unresolved = [
+        effect.knob
+        for effect in effects
+        if verdict.winner.get(effect.knob) == effect.level and effect.call == "not resolved" and effect.interval
+    ]
+    if not unresolved:
+        return ()
+    names = ", ".join(unresolved)
+    return (
+        f"Probably not needed: {names} (not resolved by itself). Leave it out only after confirming again without it.",
+    )

@@ -1,0 +1,3 @@
+//! Echo holds what the harness expects of any target.
+
+contract::holds!(env!("CARGO_BIN_EXE_echo"), include_str!("../target.toml"));

@@ -1,0 +1,125 @@
+"""Servers of known behaviour for the load tests, in a process of their own: `python servers.py NAME`, prints its port.
+
+Each speaks just enough HTTP/1.1. It counts requests and prints the count when its standard input is closed.
+"""
+
+import asyncio
+import sys
+import time
+
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+
+
+class Behaviour:
+    """How one server answers request number `n` on a connection, given the time since it started."""
+
+    def __init__(self, name):
+        self.name, self.count, self.begun = name, 0, time.monotonic()
+
+    async def answer(self, n, head, writer):
+        self.count += 1
+        return await getattr(self, self.name)(n, head, writer)
+
+    async def quick(self, n, head, writer):
+        writer.write(OK)
+
+    async def two_ms(self, n, head, writer):
+        end = time.perf_counter() + 0.002
+        await asyncio.sleep(0.0008)
+        while time.perf_counter() < end:
+            await asyncio.sleep(0)
+        writer.write(OK)
+
+    async def stall(self, n, head, writer):
+        """Stop for one second, once, two seconds after the first request."""
+        if self.count == 1:
+            self.begun = time.monotonic()
+        if self.begun is not None and time.monotonic() - self.begun > 2:
+            self.begun = None
+            time.sleep(1)
+        writer.write(OK)
+
+    async def drops_every_tenth(self, n, head, writer):
+        if self.count % 10 == 0:
+            writer.close()
+            return "closed"
+        writer.write(OK)
+        return None
+
+    async def errors(self, n, head, writer):
+        writer.write(b"HTTP/1.1 500 Oops\r\ncontent-length: 6\r\n\r\nbroken")
+
+    async def errors_later(self, n, head, writer):
+        if self.count <= 1:
+            writer.write(OK)
+        else:
+            await self.errors(n, head, writer)
+
+    async def slow(self, n, head, writer):
+        """Answers 50 a second, one after the other."""
+        time.sleep(0.02)
+        writer.write(OK)
+
+    async def goes_silent(self, n, head, writer):
+        if self.count > 200:
+            await asyncio.sleep(3600)
+        writer.write(OK)
+
+    async def closes_after_each(self, n, head, writer):
+        writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok")
+        await writer.drain()
+        writer.close()
+        return "closed"
+
+    async def until_eof(self, n, head, writer):
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\nan answer without a length")
+        await writer.drain()
+        writer.close()
+        return "closed"
+
+    async def chunked(self, n, head, writer):
+        writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n")
+        await writer.drain()
+        writer.write(b"4\r\ndefg\r\n0\r\n\r\n")
+
+    async def head(self, n, head, writer):
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n")
+
+    async def empty(self, n, head, writer):
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    async def tells_path(self, n, head, writer):
+        writer.write(OK if head.startswith(b"GET /light ") else b"HTTP/1.1 201 Made\r\ncontent-length: 0\r\n\r\n")
+
+    async def five_percent_slow(self, n, head, writer):
+        if self.count % 20 == 0:
+            await asyncio.sleep(0.5)
+        writer.write(OK)
+
+
+async def serve(name):
+    behaviour = Behaviour(name)
+
+    async def connected(reader, writer):
+        n = 0
+        try:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                for line in head.split(b"\r\n"):
+                    if line.lower().startswith(b"content-length:"):
+                        await reader.readexactly(int(line.split(b":")[1]))
+                n += 1
+                if await behaviour.answer(n, head, writer) == "closed":
+                    return
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0, backlog=4096)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    print(behaviour.count, flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(sys.argv[1]))

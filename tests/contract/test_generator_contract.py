@@ -1,0 +1,263 @@
+"""What a load generator keeps to, on real sockets: nothing is retried, nothing is lost, nothing is sent late unseen."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness.errors import MachineError
+from harness.load import samples, schedule
+from harness.load.generator import LocustGenerator
+from harness.load.job import COMPLETED, DROPPED, FAILED, TIMED_OUT, UNFINISHED, Job, TargetRefused
+from harness.study.model import Load, Request, WindowTimes
+
+pytestmark = pytest.mark.load
+SERVERS = Path(__file__).with_name("servers.py")
+CORES = sorted(os.sched_getaffinity(0))
+
+
+@pytest.fixture(scope="module")
+def generator(tmp_path_factory):
+    made = LocustGenerator((CORES[0],), tmp_path_factory.mktemp("generator") / "generator.log")
+    yield made
+    made.close()
+
+
+@contextmanager
+def server(name):
+    command = [sys.executable, str(SERVERS), name]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        os.sched_setaffinity(process.pid, {CORES[-1]})
+        process.port = int(process.stdout.readline())
+
+        def count():
+            process.stdin.close()
+            return int(process.stdout.readline())
+
+        process.count = count
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def get(path="/", name="get", method="GET", expect=200, weight=1.0, body=b""):
+    return Request(name, method, path, (), body, weight, expect)
+
+
+def job(port, tmp_path, *, rate=200.0, measure=2.0, warmup=0.5, timeout=1.0, connections=16, requests=None, **more):
+    model = more.get("model", "open")
+    load = Load(
+        model=model,
+        rate=rate if model == "open" else None,
+        arrivals=more.get("arrivals", "uniform") if model == "open" else None,
+        connections=connections,
+        timeout_s=timeout,
+        requests=requests or (get(),),
+    )
+    times = WindowTimes(warmup, measure, more.get("drain", timeout))
+    return Job(port, load, times, more.get("seed", 1), tmp_path / "samples.parquet")
+
+
+def drive(generator, the_job):
+    started = []
+    driven = generator.drive(the_job, lambda *times: started.append(times))
+    taken = samples.read(the_job.samples)
+
+    assert started == [(driven.start_ns, driven.t0_ns, driven.t1_ns)]
+    assert len(taken.outcome) == driven.offered == driven.locust_requests
+    assert set(np.unique(taken.outcome)) <= {COMPLETED, FAILED, TIMED_OUT, DROPPED, UNFINISHED}
+    assert np.all((taken.intended_ns >= driven.t0_ns) & (taken.intended_ns < driven.t1_ns))
+    return driven, taken
+
+
+def latency_ms(taken):
+    return (taken.done_ns - taken.intended_ns)[taken.outcome == COMPLETED] / 1e6
+
+
+def test_a_server_of_known_delay_is_measured_to_within_a_small_floor(generator, tmp_path):
+    with server("two_ms") as target:
+        driven, taken = drive(generator, job(target.port, tmp_path, arrivals="uniform", rate=100.0))
+
+    assert driven.offered == 200
+    assert np.all(taken.outcome == COMPLETED)
+    assert 2.0 <= np.median(latency_ms(taken)) < 3.0
+
+
+def test_every_request_that_is_sent_is_counted_by_the_server_once(generator, tmp_path):
+    with server("quick") as target:
+        driven, _ = drive(generator, job(target.port, tmp_path, arrivals="poisson"))
+
+        assert target.count() == driven.sent_total == driven.answered_total
+
+
+def test_a_stall_shows_in_the_requests_that_had_to_wait_for_it(generator, tmp_path):
+    with server("stall") as target:
+        _, taken = drive(
+            generator, job(target.port, tmp_path, rate=500.0, measure=8.0, warmup=0.0, timeout=3.0, connections=64)
+        )
+
+    # One second of 8 stalls: 5 % of all requests came in its first 0.4 s or waited at least 0.6 s.
+    assert np.all(taken.outcome == COMPLETED)
+    assert np.quantile(latency_ms(taken), 0.95) == pytest.approx(600, abs=120)
+    assert np.quantile(latency_ms(taken), 0.5) < 20
+
+
+def test_the_closed_model_hides_the_same_stall(generator, tmp_path):
+    with server("stall") as target:
+        _, taken = drive(
+            generator, job(target.port, tmp_path, model="closed", measure=5.0, warmup=0.0, timeout=3.0, connections=4)
+        )
+
+    assert np.quantile(latency_ms(taken), 0.95) < 50
+    assert latency_ms(taken).max() > 800
+
+
+def test_dropped_connections_are_failures_each_and_never_tried_again(generator, tmp_path):
+    with server("drops_every_tenth") as target:
+        driven, taken = drive(generator, job(target.port, tmp_path))
+        seen = target.count()
+
+    assert seen == driven.sent_total
+    assert driven.sent_total - driven.answered_total == driven.reconnects
+    assert np.count_nonzero(taken.outcome == FAILED) == pytest.approx(driven.offered / 10, abs=2)
+    assert np.all(taken.done_ns[taken.outcome == FAILED] == 0)
+
+
+def test_wrong_answers_are_failures_that_keep_their_status(generator, tmp_path):
+    with server("errors_later") as target:
+        driven, taken = drive(generator, job(target.port, tmp_path))
+
+    assert driven.dispatched == driven.offered
+    assert np.all(taken.outcome == FAILED)
+    assert np.all(taken.status == 500)
+
+
+def test_a_target_that_answers_wrongly_from_the_start_is_refused_with_its_words(generator, tmp_path):
+    with server("errors") as target, pytest.raises(TargetRefused, match="answered 500 instead of 200: broken"):
+        drive(generator, job(target.port, tmp_path))
+
+
+def test_nobody_listening_is_refused(generator, tmp_path):
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))  # held but not listening
+
+        with pytest.raises(TargetRefused, match="had no answer"):
+            drive(generator, job(holder.getsockname()[1], tmp_path))
+
+
+def test_a_target_slower_than_the_rate_is_dispatched_on_time_and_accounted_for(generator, tmp_path):
+    with server("slow") as target:
+        driven, taken = drive(generator, job(target.port, tmp_path, rate=200.0, connections=8))
+
+    assert driven.dispatched == driven.offered == 400
+    assert np.median(taken.woken_ns - taken.intended_ns) / 1e6 < 2
+    assert np.mean(taken.outcome == TIMED_OUT) > 0.4
+    assert np.all(np.isin(taken.outcome, [COMPLETED, TIMED_OUT, UNFINISHED]))
+
+
+def test_a_target_that_goes_silent_is_accounted_to_the_last_request(generator, tmp_path):
+    with server("goes_silent") as target:
+        driven, taken = drive(generator, job(target.port, tmp_path, timeout=0.5))
+        seen = target.count()
+
+    assert seen <= driven.sent_total
+    assert np.count_nonzero(taken.outcome == COMPLETED) == pytest.approx(100, abs=3)
+    assert np.all(np.isin(taken.outcome, [COMPLETED, TIMED_OUT, UNFINISHED]))
+
+
+def test_slow_answers_keep_their_share_at_the_edges_of_the_window(generator, tmp_path):
+    with server("five_percent_slow") as target:
+        _, taken = drive(generator, job(target.port, tmp_path, rate=400.0, connections=64))
+
+    assert np.mean(latency_ms(taken) > 400) == pytest.approx(0.05, abs=0.004)
+
+
+@pytest.mark.parametrize(("name", "size"), [("closes_after_each", 2), ("until_eof", 26), ("chunked", 7), ("empty", 0)])
+def test_every_way_to_end_an_answer_is_understood(generator, tmp_path, name, size):
+    wanted = get(expect=204 if name == "empty" else 200)
+    with server(name) as target:
+        driven, taken = drive(generator, job(target.port, tmp_path, measure=1.0, requests=(wanted,)))
+
+    assert np.all(taken.outcome == COMPLETED)
+    assert np.all(taken.bytes == size)
+    assert driven.reconnects == 0
+
+
+def test_an_answer_to_head_has_no_body(generator, tmp_path):
+    with server("head") as target:
+        driven, taken = drive(generator, job(target.port, tmp_path, measure=1.0, requests=(get(method="HEAD"),)))
+
+    assert np.all(taken.outcome == COMPLETED)
+    assert driven.reconnects == 0
+
+
+def test_twelve_hundred_connections_stay_open(generator, tmp_path):
+    with server("quick") as target:
+        driven, taken = drive(generator, job(target.port, tmp_path, connections=1200, rate=400.0))
+
+    assert (driven.connects, driven.reconnects) == (1201, 0)
+    assert np.all(taken.outcome == COMPLETED)
+
+
+def test_kinds_come_in_their_weights_with_their_own_expectation(generator, tmp_path):
+    mix = (get("/light", "light", weight=3), get("/heavy", "heavy", "POST", 201, 1.0, b"x" * 100_000))
+    with server("tells_path") as target:
+        _, taken = drive(generator, job(target.port, tmp_path, requests=mix))
+
+    assert np.all(taken.outcome == COMPLETED)
+    assert np.mean(taken.kind) == pytest.approx(0.25, abs=0.08)
+
+
+def test_the_same_seed_gives_the_same_schedule_and_another_seed_another(generator, tmp_path):
+    with server("quick") as target:
+        offsets = []
+        for seed in (1, 1, 2):
+            driven, taken = drive(generator, job(target.port, tmp_path, measure=1.0, arrivals="poisson", seed=seed))
+            offsets.append((taken.intended_ns - driven.start_ns).tolist())
+
+    assert offsets[0] == offsets[1] != offsets[2]
+
+
+def test_a_full_disk_is_the_machines_fault_and_says_what_to_do(generator, tmp_path):
+    wanted = job(0, tmp_path)
+    with server("quick") as target, pytest.raises(MachineError, match="cannot write"):
+        generator.drive(Job(target.port, wanted.load, wanted.times, 1, Path("/proc/nowhere")), lambda *_: None)
+
+
+def test_a_generator_that_dies_ends_the_run_with_its_log(tmp_path):
+    doomed = LocustGenerator((CORES[0],), tmp_path / "generator.log")
+    try:
+        with server("quick") as target:
+            killer = threading.Timer(1.0, os.kill, (doomed.pid, signal.SIGKILL))
+            killer.start()
+            with pytest.raises(MachineError, match=r"load generator ended \(exit code -9\)"):
+                doomed.drive(job(target.port, tmp_path), lambda *_: None)
+    finally:
+        doomed.close()
+
+
+def test_the_harness_itself_never_imports_locust():
+    code = (
+        "import sys, harness.loop, harness.opening, harness.cli.main, harness.cli.optimize, harness.report\n"
+        "assert not {'locust', 'gevent'} & set(sys.modules)"
+    )
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_poisson_schedule_has_its_rate_and_its_gaps():
+    load = Load("open", 1000.0, "poisson", 1, 1.0, (get(),))
+
+    gaps = np.diff(schedule.arrivals(load, WindowTimes(0, 100, 1), 5).offsets_ns) / 1e9
+
+    assert len(gaps) == pytest.approx(100_000, rel=0.02)
+    assert gaps.std() == pytest.approx(0.001, rel=0.03)
+    assert np.mean(gaps > 0.001) == pytest.approx(np.exp(-1), rel=0.03)

@@ -1,0 +1,120 @@
+"""The verdict's rules, on hand-made pairs."""
+
+import json
+import math
+
+import pytest
+from fakes import ERRORS, fake_study, figures
+
+from harness.judge import verdict
+from harness.judge.verdict import Look, Verdict
+from harness.ledger.ledger import window_record
+from harness.ledger.record import History
+from harness.variant import Step, baseline
+from harness.window.measurement import Measurement, Validity
+
+TESTED = verdict.Tested("abc", {"worker_threads": 8})
+
+
+def pairs(differences, errors=0.0):
+    return [(window(20 * math.exp(d), errors), window(20.0, 0.0)) for d in differences]
+
+
+def window(latency_ms, errors):
+    step = Step("confirm", "candidate", 0, 0, 0, baseline(fake_study()), 1)
+    return window_record(
+        History(), step, Measurement(Validity.VALID, (), 0.0, 1.0, figures(latency_ms, error_ratio=errors))
+    )
+
+
+def judged(differences, errors=0.0, **changes):
+    study = fake_study(**{"guards": (ERRORS,), **changes})
+    found = verdict.look(study, pairs(differences, errors), 1, len(differences), 0.05)
+    return verdict.judged(study, TESTED, found, 0.1)
+
+
+def test_six_pairs_that_all_got_better_are_better_by_at_least_the_intervals_end():
+    found = judged([-0.5, -0.6, -0.55, -0.52, -0.58, -0.51])
+
+    assert (found.call, found.at_least) == ("better", found.interval[0])
+
+
+def test_at_least_is_the_lower_end_of_the_gain():
+    found = judged([-0.5, -0.6, -0.55, -0.52, -0.58, -0.51])
+
+    assert found.at_least == pytest.approx(1 - math.exp(-0.51), abs=0.01)
+
+
+def test_a_winner_that_is_slower_in_every_pair_is_worse():
+    assert judged([0.5, 0.6, 0.55, 0.52, 0.58, 0.51]).call == "worse"
+
+
+def test_an_interval_inside_the_indifference_zone_is_same():
+    assert judged([0.001, -0.002, 0.003, -0.001, 0.002, -0.003]).call == "same"
+
+
+def test_a_wide_interval_around_nothing_is_inconclusive():
+    assert judged([0.1, -0.2, 0.3, -0.1, 0.2, -0.3]).call == "inconclusive"
+
+
+def test_a_gain_that_a_guard_forbids_is_not_better():
+    found = judged([-0.5, -0.6, -0.55, -0.52, -0.58, -0.51], errors=0.01)
+
+    assert (found.call, found.reason_code) == ("inconclusive", "guard_broken")
+
+
+def test_the_broken_guard_stands_in_the_reason():
+    found = judged([-0.5, -0.6, -0.55, -0.52, -0.58, -0.51], errors=0.01)
+
+    assert "error_ratio at most 0.001: 0.01" in found.reason
+
+
+@pytest.mark.parametrize("n", range(5))
+def test_too_few_pairs_are_inconclusive_however_good_they_look(n):
+    found = judged([-3.0] * n)
+
+    assert (found.call, found.reason_code, found.judged, found.at_least) == (
+        "inconclusive",
+        "too_few_pairs",
+        False,
+        None,
+    )
+
+
+def test_a_better_below_the_asked_effect_says_so():
+    found = judged([-0.010, -0.011, -0.012, -0.013, -0.014, -0.015], min_effect=0.05)
+
+    assert (found.call, "less than the 5.0%" in found.reason) == ("better", True)
+
+
+def test_a_look_with_unbounded_interval_passes_no_test():
+    found = verdict.look(fake_study(guards=()), pairs([-3.0] * 5), 1, 10, 0.025)
+
+    assert (found.passed, found.interval) == (False, (None, None))
+
+
+def test_scaling_both_sides_of_a_pair_changes_nothing():
+    study = fake_study(guards=())
+    d = [-0.5, 0.1, -0.55, -0.52, -0.58, -0.51]
+    scaled = [(window(k * 20 * math.exp(x), 0.0), window(k * 20.0, 0.0)) for k, x in enumerate(d, start=1)]
+    before, after = (verdict.look(study, made, 1, 6, 0.05) for made in (pairs(d), scaled))
+
+    assert (after.p, after.shift) == (before.p, pytest.approx(before.shift))
+
+
+def test_a_verdict_survives_its_json():
+    found = judged([-0.5, -0.6, -0.55, -0.52, -0.58, -0.51])
+
+    assert Verdict.from_json(json.loads(json.dumps(found.to_json()))) == found
+
+
+def test_a_look_survives_its_json_with_keys_of_the_search_beside_it():
+    found = verdict.look(fake_study(), pairs([-0.5, 0.1, 0.2]), 1, 3, 0.05)
+
+    assert Look.from_json(json.loads(json.dumps({**found.to_json(), "final": True}))) == found
+
+
+def test_a_run_that_ended_early_is_never_better_or_worse():
+    found = verdict.ended("machine_not_ready", "why")
+
+    assert (found.call, found.judged, found.winner, found.estimate) == ("inconclusive", False, {}, None)
