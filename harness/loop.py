@@ -11,8 +11,13 @@ from harness.ledger.ledger import Ledger
 from harness.ledger.record import DecisionRecord, History, WindowRecord
 from harness.study.model import Study
 from harness.variant import Decision, Step
+from harness.window import gates, host
 from harness.window import run as window
+from harness.window.measurement import Validity
 from harness.window.run import Bench, Place
+
+QUIET_LIMIT_S = 60.0
+"""How long a window that was INVALID waits for a quiet host before it is tried again."""
 
 
 class Watcher(Protocol):
@@ -35,8 +40,16 @@ def run(study: Study, ledger: Ledger, bench: Bench, watcher: Watcher) -> None:
             watcher.decided(study, ledger.history, ledger.append_decision(step, time.time()))
             continue
         watcher.step(study, ledger.history, step)
+        if after_disturbance(ledger.history, step):
+            cores = tuple({*bench.cores.target, *bench.cores.generator})
+            host.wait_until_quiet(cores, gates.LIMITS.foreign_degraded, QUIET_LIMIT_S)
         measurement = window.run(step, bench, place(ledger, step))
         watcher.measured(study, ledger.history, ledger.append_window(step, measurement))
+
+
+def after_disturbance(history: History, step: Step) -> bool:
+    """Whether the window before was INVALID and is tried again: at once it would only meet the same disturbance."""
+    return step.attempt > 0 and history.windows[-1].validity is Validity.INVALID
 
 
 def place(ledger: Ledger, step: Step) -> Place:

@@ -23,9 +23,6 @@ K_TWO_LOOKS = {16: 5.0, 20: 4.75, 30: 4.6, 40: 4.55, 50: 4.55}
 TYPICAL_SIGMA = Interval(0.03, 0.10)
 """What run-to-run noise of a latency percentile usually is, while this machine has not been measured yet."""
 
-EXPONENTIAL_P99_SHAPE = -math.log(0.01)
-"""`a` = q f(q) / (1 - p) of an exponential tail at p99: 4.6."""
-
 
 def sigma(y: Sequence[float]) -> float | None:
     """Return the sd of successive windows of one variant, outliers and slow drift set aside; None below two windows.
@@ -71,9 +68,10 @@ def smallest_visible(sigma: float, pairs: int, looks: int) -> float | None:
     return 1 - math.exp(-k * sigma / math.sqrt(pairs))
 
 
-def sampling_floor(requests: float, quantile: float, shape: float = EXPONENTIAL_P99_SHAPE) -> float:
-    """Return sd(ln quantile) of one window of independent requests on a perfect machine.
+def sampling_floor(requests: float, quantile: float) -> float:
+    """Return sd(ln quantile) of one window of independent requests with an exponential tail, on a perfect machine.
 
-    sqrt(p / ((1 - p) n)) / a with a = q f(q) / (1 - p). Real requests are correlated, so the true floor is higher.
+    sqrt(p / ((1 - p) n)) / a with a = q f(q) / (1 - p), which is -ln(1 - p) for the exponential. Real requests are
+    correlated, so the true floor is higher.
     """
-    return math.sqrt(quantile / ((1 - quantile) * requests)) / shape
+    return math.sqrt(quantile / ((1 - quantile) * requests)) / -math.log(1 - quantile)

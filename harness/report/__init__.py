@@ -8,7 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from harness.report import page, read, recommended, runbook, summary
+from harness.report.page import write as write_page
+from harness.report.read import run as read_run
+from harness.report.recommended import write as write_recommended
+from harness.report.runbook import write as write_runbook
+from harness.report.summary import write as write_summary
 
 
 def write(folder: Path) -> dict[str, Any]:
@@ -17,8 +21,8 @@ def write(folder: Path) -> dict[str, Any]:
     summary.json is written last and only once the run has its verdict: it is what says that a run has reached its end.
     Raises StudyError when `folder` holds no run that can be read, MachineError when it cannot be written.
     """
-    run = read.run(folder)
-    recommended.write(run)
-    runbook.write(run)
-    page.write(run)
-    return summary.write(run)
+    run = read_run(folder)
+    write_recommended(run)
+    write_runbook(run)
+    write_page(run)
+    return write_summary(run)

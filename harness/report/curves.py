@@ -1,7 +1,7 @@
 """Reads the samples and series of a run and reduces them to the points of a chart: exact first, thinned after.
 
-Reads only the columns that are needed. A file that is not there (thinned by `harness clean`, never written) or that cannot
-be read is passed over.
+Reads only the columns that are needed. A file that is not there (thinned by `harness clean`, never written) or that
+cannot be read is passed over.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -44,8 +45,8 @@ SCALE = {"rss_bytes": 1 / 2**20}
 class Percentiles:
     """One side's latency by percentile: pooled over its windows, and the range that single windows span.
 
-    `quantile` runs from 0.1 towards 1, `ms` are from the intended send; requests without a success rank above all others
-    and read as the time-out.
+    `quantile` runs from 0.1 towards 1, `ms` are from the intended send; requests without a success rank above all
+    others and read as the time-out. `low_ms` and `high_ms` are of the first quantiles only, as far as one window tells.
     """
 
     quantile: tuple[float, ...]
@@ -75,7 +76,9 @@ def percentiles(run: Run, records: Sequence[WindowRecord]) -> Percentiles | None
         return None
     pooled = np.sort(np.concatenate(each))
     at = _quantiles(pooled.size)
-    of_windows = np.array([_at_ranks(np.sort(latencies), at) for latencies in each])
+    # A single window tells less of the tail than all of them: its range ends where it has too few requests beyond.
+    own = at[at <= _quantiles(min(latencies.size for latencies in each))[-1]]
+    of_windows = np.array([_at_ranks(np.sort(latencies), own) for latencies in each])
     return Percentiles(
         quantile=tuple(at.tolist()),
         ms=tuple(_at_ranks(pooled, at).tolist()),
@@ -131,7 +134,7 @@ def _latencies(run: Run, record: WindowRecord) -> Floats | None:
     return np.asarray(latencies, dtype=np.float64)
 
 
-def _columns(file: Path, names: Sequence[str]) -> dict[str, npt.NDArray[np.generic]]:
+def _columns(file: Path, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
     """Return the named columns that the file has, missing numbers as NaN; nothing where it cannot be read."""
     import pyarrow as pa
     from pyarrow import parquet

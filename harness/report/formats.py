@@ -9,6 +9,8 @@ import math
 from collections.abc import Callable, Sequence
 
 MINUS = "\N{MINUS SIGN}"
+NOTHING = "\N{EN DASH}"
+"""Stands where there is no figure."""
 FEW_DIGITS = 3
 """Significant digits of a figure whose uncertainty is not known."""
 
@@ -53,7 +55,7 @@ def decimals(width: float | None, most: int = 3) -> int:
 def number(value: float | None, width: float | None = None) -> str:
     """Return a number with the digits that `width` supports, or three significant ones where it is not known."""
     if value is None or not math.isfinite(value):
-        return "–"
+        return NOTHING
     if width:
         return signed(f"{value:,.{decimals(width)}f}")
     if value == 0:
@@ -86,7 +88,7 @@ def at_least(share: float, width: float | None) -> str:
 
 
 def change_range(low: float | None, high: float | None) -> str:
-    """Return an interval of relative changes, rounded outwards: "−82 to −77 %". An open end says so."""
+    """Return an interval of relative changes, rounded outwards: "-82 to -77 %". An open end says so."""
     if low is None and high is None:
         return "unbounded"
     places = decimals(None if low is None or high is None else 100 * (high - low))
@@ -111,7 +113,7 @@ def metric(name: str, of: str | None = None) -> str:
 def quantity(name: str, value: float | None, width: float | None = None) -> str:
     """Return a metric's value with its unit; `width` is in the metric's own unit."""
     if value is None:
-        return "–"
+        return NOTHING
     factor = SCALE.get(name, 1.0)
     if name in WHOLE:
         return f"{value:,.0f}"
@@ -120,10 +122,17 @@ def quantity(name: str, value: float | None, width: float | None = None) -> str:
     return f"{text} {unit}" if unit else text
 
 
+def quantity_range(name: str, low: float, high: float) -> str:
+    """Return two values of a metric as a range with one unit: "11.9 to 13.3 ms"."""
+    unit = UNITS.get(name, "")
+    first = quantity(name, low, high - low).removesuffix(f" {unit}")
+    return f"{first} to {quantity(name, high, high - low)}"
+
+
 def seconds(value: float | None) -> str:
     """Return a length of time: "0.42 s", "38 s", "5 min 12 s", "2 h 05 min"."""
     if value is None:
-        return "–"
+        return NOTHING
     if value < 10:  # noqa: PLR2004 - below ten seconds tenths matter
         return f"{value:.2f} s"
     whole = round(value)
@@ -144,14 +153,14 @@ def size(value: int | None) -> str:
 
 
 def numbered(values: Sequence[int], most: int = 12) -> str:
-    """Return window numbers as "3, 5-7, 9", at most `most` stretches of them."""
+    """Return window numbers as "3, 5 to 7, 9", at most `most` stretches of them."""
     stretches: list[list[int]] = []
     for value in sorted(values):
         if stretches and value == stretches[-1][-1] + 1:
             stretches[-1].append(value)
         else:
             stretches.append([value])
-    shown = [str(s[0]) if len(s) == 1 else f"{s[0]}–{s[-1]}" for s in stretches[:most]]
+    shown = [str(s[0]) if len(s) == 1 else f"{s[0]} to {s[-1]}" for s in stretches[:most]]
     return ", ".join(shown) + (" …" if len(stretches) > most else "")
 
 

@@ -15,8 +15,9 @@ from markupsafe import Markup
 
 from harness.judge import score
 from harness.ledger.record import WindowRecord
-from harness.report import charts, curves, files, formats, recommended, tables, timing, words
-from harness.report.charts import Interval, Point, Spec
+from harness.report import charts, curves, drawing, files, formats, places, recommended, tables, timing, windows, words
+from harness.report.charts import Interval, Point
+from harness.report.drawing import Spec
 from harness.report.read import Run
 from harness.window.measurement import Validity
 
@@ -55,18 +56,18 @@ def _content(run: Run) -> dict[str, Any]:
         "headline": words.headline(run),
         "evidence": words.evidence(run),
         "remarks": words.remarks(run),
-        "cores_advice": words.cores_advice(run) or _cores_of_effects(run),
+        "cores_advice": _cores_of_effects(run, effects),
         "steps": words.next_steps(run, tuple(row.effect for row in effects)),
         "guards": run.verdict.guards if run.verdict else (),
         "rust": None if chosen is None else recommended.runtime_rs(run, chosen),
         "effects": effects,
         "figures": tables.figures(run),
-        "settings": tables.settings(run),
-        "counts": tables.validity_counts(run),
-        "reasons": tables.reasons(run),
-        "logs": tables.logs(run),
-        "windows": tables.windows(run),
-        "places": tables.places(run),
+        "settings": places.settings(run),
+        "counts": windows.validity_counts(run),
+        "reasons": windows.reasons(run),
+        "logs": windows.logs(run),
+        "windows": windows.windows(run),
+        "places": places.places(run),
         "stages": timing.stages(run),
         "timing": timing.timing(run),
         "lost_pairs": _lost_pairs(run),
@@ -81,12 +82,14 @@ def _charts(run: Run, effects: Sequence[tables.EffectRow]) -> dict[str, tuple[Ma
     """Return each chart as (for a screen, for a phone), None where there is nothing to draw."""
     metric = formats.metric(run.study.objective.metric, run.study.objective.of)
     better = "left" if run.study.objective.direction == "minimize" else "right"
-    axis = f"change of {metric} against the baseline ({better} is better)"
+    axis = f"change of {metric} ({better} is better)"
     points, shown = _points(run), _effect_intervals(run, effects)
     pairs, sides = _pair_intervals(run), _sides(run)
     zone = run.study.min_effect
     return {
-        "windows": _drawn(lambda width: charts.in_order(points, _axis(run), width)) if points else None,
+        "windows": _drawn(lambda width: charts.in_order(points, _axis(run), width))
+        if any(point.value is not None for point in points)
+        else None,
         "effects": _drawn(lambda width: charts.intervals(shown, axis, width, zone)) if shown else None,
         "pairs": _drawn(lambda width: charts.intervals(pairs, axis, width, zone)) if pairs else None,
         "latency": _drawn(lambda width: charts.latency(sides, width)) if sides else None,
@@ -94,7 +97,7 @@ def _charts(run: Run, effects: Sequence[tables.EffectRow]) -> dict[str, tuple[Ma
 
 
 def _drawn(spec: Callable[[int], Spec]) -> tuple[Markup, Markup]:
-    return charts.svg(spec(charts.WIDE)), charts.svg(spec(charts.NARROW))
+    return drawing.svg(spec(drawing.WIDE)), drawing.svg(spec(drawing.NARROW))
 
 
 def _axis(run: Run) -> str:
@@ -178,17 +181,14 @@ def _server(run: Run) -> dict[str, Any]:
     pair = curves.typical_pair(run)
     if pair is None:
         return {"charts": [], "windows": {}}
-    windows = {"tested": pair[0].n, "baseline": pair[1].n}
-    told = {
-        name: {one.column: one for one in curves.series(run, record)}
-        for name, record in zip(windows, pair, strict=True)
-    }
+    shown = dict(zip(("tested", "baseline"), pair, strict=True))
+    told = {name: {one.column: one for one in curves.series(run, record)} for name, record in shown.items()}
     drawn = []
     for column in curves.SHOWN:
         sides = {name: told[name][column] for name in ("baseline", "tested") if column in told[name]}
         if any(value != 0 for one in sides.values() for value in one.values):
-            drawn.append(charts.svg(charts.server(sides)))
-    return {"charts": drawn, "windows": windows}
+            drawn.append(drawing.svg(charts.server(sides)))
+    return {"charts": drawn, "windows": {name: record.n for name, record in shown.items()}}
 
 
 def _lost_pairs(run: Run) -> int:
@@ -196,9 +196,7 @@ def _lost_pairs(run: Run) -> int:
     return len(begun - {tested.block for tested, _ in run.pairs})
 
 
-def _cores_of_effects(run: Run) -> str:
-    """Return the caution for a table that has worker_threads in it although the winner has not."""
-    if "worker_threads" not in run.study.knob_names:
-        return ""
-    cores = run.study.target.cpus
-    return f"worker_threads: found on {cores} core{'s' if cores > 1 else ''}, re-run on yours."
+def _cores_of_effects(run: Run, effects: Sequence[tables.EffectRow]) -> str:
+    """Return the caution for a table that has an effect of worker_threads in it."""
+    told = any(row.effect.knob == "worker_threads" and row.effect.effect is not None for row in effects)
+    return words.found_on(run) if told else ""

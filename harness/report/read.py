@@ -102,8 +102,8 @@ def run(folder: Path) -> Run:
         return _run(place, facts, history)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StudyError(
-            f"{place.run_json} or a decision beside it cannot be read ({type(error).__name__}: {error}). It was changed "
-            "by hand; put it back as it was."
+            f"{place.run_json} or a decision beside it cannot be read ({type(error).__name__}: {error}). "
+            "It was changed by hand; put it back as it was."
         ) from error
 
 

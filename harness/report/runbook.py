@@ -9,14 +9,14 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from harness.report import files, formats, recommended, tables, words
-from harness.report.read import Run
+from harness.report import files, formats, places, recommended, tables, words
+from harness.report.read import Run, change_words
 
 CHECKS: Mapping[str, str] = {
-    "worker_threads": "`num_workers` of the runtime's metrics is what you set, and `worker_total_busy_duration` shows that "
-    "the workers are busy but not all of the time.",
-    "max_blocking_threads": "`num_blocking_threads` stays below the cap and `blocking_queue_depth` near 0; a queue that "
-    "grows means that the cap is too low.",
+    "worker_threads": "`num_workers` of the runtime's metrics is what you set, and `worker_total_busy_duration` shows "
+    "workers that are busy, but not all of the time.",
+    "max_blocking_threads": "`num_blocking_threads` stays below the cap and `blocking_queue_depth` near 0; a queue "
+    "that grows means that the cap is too low.",
     "thread_keep_alive": "`num_idle_blocking_threads` between bursts is what you are willing to keep.",
     "event_interval": "`worker_poll_count` by second does not fall, and latency under many open sockets does not rise.",
     "global_queue_interval": "`global_queue_depth` stays near 0 under your peak.",
@@ -63,7 +63,7 @@ def _content(run: Run) -> dict[str, Any]:
     chosen = recommended.variant(run)
     rust = None if chosen is None else recommended.runtime_rs(run, chosen)
     effects = tables.effects(run)
-    changed = [row for row in tables.settings(run) if verdict is not None and row.name in verdict.winner]
+    changed = [row for row in places.settings(run) if verdict is not None and row.name in verdict.winner]
     options = {option.name for option in run.study.target.options}
     return {
         "study": run.study.name,
@@ -84,7 +84,7 @@ def _content(run: Run) -> dict[str, Any]:
         "metric": formats.metric(run.study.objective.metric, run.study.objective.of),
         "side": "lower" if run.study.objective.direction == "minimize" else "higher",
         "tokio": run.versions.get("tokio") or "unknown",
-        "cores_words": _cores(run),
+        "cores_words": words.cores(run),
         "run_id": run.id,
         "backend": run.backend,
         **_gain(run),
@@ -101,7 +101,7 @@ def _gain(run: Run) -> dict[str, Any]:
 
 
 def _options(run: Run, chosen: str | None) -> dict[str, str]:
-    """Return the environment variables of the changed options only: the settings belong to the test, not to production."""
+    """Return the environment variables of the changed options only: settings belong to the test, not to production."""
     if chosen is None or run.verdict is None:
         return {}
     changed = {f"OPT_{name.upper()}" for name in run.verdict.winner}
@@ -128,11 +128,5 @@ def _ruled_out(run: Run) -> str:
     verdict = run.verdict
     if verdict is None or verdict.interval[1] is None:
         return ""
-    width = words.interval_width(verdict.interval)
-    tested = words.change_words(verdict.winner)
-    return f"For {tested}, gains above {formats.percent(max(0.0, verdict.interval[1]), width)} are ruled out (95 % confidence)."
-
-
-def _cores(run: Run) -> str:
-    cores = run.study.target.cpus
-    return f"{cores} core{'s' if cores > 1 else ''}"
+    most = formats.percent(max(0.0, verdict.interval[1]), words.interval_width(verdict.interval))
+    return f"For {change_words(verdict.winner)}, gains above {most} are ruled out (95 % confidence)."

@@ -5,6 +5,8 @@ Says only what the pairs support: never "optimal", never "has no effect", never 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from harness.judge.effects import Effect
 from harness.judge.verdict import Verdict
 from harness.report import formats
@@ -13,6 +15,17 @@ from harness.report.read import Run, change_words
 FALSE_CLAIMS = (
     "If the winner were no different from the baseline, a claim like this would appear in at most 5 % of studies."
 )
+
+UNJUDGED: Mapping[str, str] = {
+    "too_few_pairs": "too few usable pairs to judge",
+    "winner_unstable": "the winner did not run reliably",
+    "no_candidate": "no variant was left to confirm",
+    "baseline_failed": "the baseline failed, so nothing can be compared",
+    "not_measured": "the objective could not be measured",
+    "machine_not_ready": "the machine was too busy to judge anything",
+    "out_of_time": "the time was over before anything could be judged",
+}
+"""What the headline says where no pairs spoke; the whole reason stands below it."""
 
 
 def headline(run: Run) -> str:
@@ -38,10 +51,10 @@ def evidence(run: Run) -> tuple[str, ...]:
         f"best estimate {formats.percent(change(run, verdict.estimate), width, plus=True)}",
         f"90 % interval {formats.change_range(low, high)}",
         f"{verdict.pairs} of {last.planned} pairs usable",
-        f"exact signed-rank p = {last.p:.2g}, one-sided, limit {last.alpha:g}",
+        "" if verdict.call == "worse" else f"exact signed-rank p = {last.p:.2g}, one-sided, limit {last.alpha:g}",
         _guards(verdict),
     ]
-    if verdict.smallest_visible is not None:
+    if verdict.smallest_visible is not None and verdict.reason_code in {"judged", "guard_broken"}:
         facts.append(f"changes from {formats.percent(verdict.smallest_visible)} on would very likely have been seen")
     return tuple(fact for fact in facts if fact)
 
@@ -57,7 +70,7 @@ def remarks(run: Run) -> tuple[str, ...]:
         if verdict.at_least is not None and verdict.at_least < run.study.min_effect:
             least = formats.percent(run.study.min_effect, run.study.min_effect)
             said.append(f"The gain may be less than the {least} that the study asks for (min_effect).")
-    elif verdict.reason:
+    elif verdict.reason_code != "judged" and verdict.reason:
         said.append(verdict.reason)
     advice = cores_advice(run)
     return (*said, advice) if advice else tuple(said)
@@ -67,8 +80,17 @@ def cores_advice(run: Run) -> str:
     """Return the caution that belongs beside any advice on worker_threads, empty where there is none."""
     if run.verdict is None or "worker_threads" not in run.verdict.winner:
         return ""
-    cores = run.study.target.cpus
-    return f"worker_threads: found on {cores} core{'s' if cores > 1 else ''}, re-run on yours."
+    return found_on(run)
+
+
+def found_on(run: Run) -> str:
+    """Return the caution itself: worker_threads does not carry over to another number of cores."""
+    return f"worker_threads: found on {cores(run)}, re-run on yours."
+
+
+def cores(run: Run) -> str:
+    """Return how many cores the target had, in words."""
+    return f"{run.study.target.cpus} core{'s' if run.study.target.cpus > 1 else ''}"
 
 
 def next_steps(run: Run, effects: tuple[Effect, ...]) -> tuple[str, ...]:
@@ -86,7 +108,7 @@ def next_steps(run: Run, effects: tuple[Effect, ...]) -> tuple[str, ...]:
     if not verdict.judged:
         return (
             "See below why windows were lost, and mend that first.",
-            "`harness doctor` says what this machine lacks; then run the study again.",
+            "The command harness doctor says what this machine lacks; then run the study again.",
         )
     if verdict.reason_code == "guard_broken":
         return (
@@ -134,20 +156,18 @@ def _with(verdict: Verdict) -> str:
 
 
 def _no_change(run: Run, verdict: Verdict) -> str:
-    if verdict.reason_code != "judged" and verdict.reason_code != "guard_broken":
-        return _lowered(verdict.reason) or "the study could not be judged."
     metric, least = _metric(run), run.study.min_effect
     if verdict.reason_code == "guard_broken":
         return f"{metric} gets better {_with(verdict)}, but a guard does not hold"
+    if verdict.reason_code != "judged":
+        return (
+            "there was nothing to compare"
+            if verdict.call == "same"
+            else UNJUDGED.get(verdict.reason_code, "the study could not be judged")
+        )
     if verdict.call == "same":
         return f"any difference in {metric} {_with(verdict)} lies within {formats.percent(least, least)}"
     return f"{verdict.pairs} fresh pairs neither show a gain in {metric} {_with(verdict)} nor rule one out"
-
-
-def _lowered(sentence: str) -> str:
-    """Return a sentence as it stands behind a colon: a plain first word loses its capital."""
-    first, _, rest = sentence.partition(" ")
-    return f"{first.lower()} {rest}" if first.istitle() else sentence
 
 
 def _unfinished(run: Run) -> str:

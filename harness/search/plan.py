@@ -74,6 +74,7 @@ def to_json(study: Study, plan: Plan) -> dict[str, Any]:
         "alphas": list(plan.alphas),
         "cost_s": cost_seconds(study, plan),
         "assumed_sigma": [noise.TYPICAL_SIGMA.low, noise.TYPICAL_SIGMA.high],
+        "sampling_floor": _sampling_floor(study),
         "smallest_visible": None if visible is None else [visible.low, visible.high],
         "warnings": list(study.warnings),
     }
@@ -154,15 +155,24 @@ def _visible_note(study: Study, made: Plan) -> str:
 
 
 def _requests_note(study: Study) -> str:
-    quantile = QUANTILE.get(study.objective.metric)
-    if quantile is None or study.load.rate is None:
-        return ""
-    weights = {request.name: request.weight for request in study.load.requests}
-    share = weights[study.objective.of] / sum(weights.values()) if study.objective.of else 1.0
-    requests = study.load.rate * share * study.window.measure_s
-    if requests * (1 - quantile) >= ENOUGH_BEYOND - 1e-6:
+    quantile, requests = QUANTILE.get(study.objective.metric), _requests(study)
+    if quantile is None or requests is None or requests * (1 - quantile) >= ENOUGH_BEYOND - 1e-6:
         return ""
     return (
         f"A window has about {requests:.0f} requests, so only {requests * (1 - quantile):.0f} lie beyond "
         f"{study.objective.metric}: measure longer, or at a higher rate, for at least {ENOUGH_BEYOND}."
     )
+
+
+def _sampling_floor(study: Study) -> float | None:
+    quantile, requests = QUANTILE.get(study.objective.metric), _requests(study)
+    return None if quantile is None or requests is None else noise.sampling_floor(requests, quantile)
+
+
+def _requests(study: Study) -> float | None:
+    """Return how many requests of the scored kind a window has; None under closed load, where the target decides."""
+    if study.load.rate is None:
+        return None
+    weights = {request.name: request.weight for request in study.load.requests}
+    share = weights[study.objective.of] / sum(weights.values()) if study.objective.of else 1.0
+    return study.load.rate * share * study.window.measure_s

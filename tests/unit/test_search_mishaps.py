@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from fakes import ERRORS, Fake, Noise, fake_study, flat, quick, quick_study, run_study
+from fakes import ERRORS, QUICK_KNOBS, Fake, Noise, flat, quick, quick_study, run_study
 
 from harness.judge.verdict import Verdict
 from harness.search import joint
@@ -48,21 +48,24 @@ def test_a_variant_that_fails_twice_is_infeasible_and_not_run_in_the_next_block(
 
 
 def test_a_failing_variant_is_told_as_infeasible_with_the_worst_value_so_far():
-    _, history, _ = run(spoil(Validity.FAILED, lambda _n, s: s.variant.values.get("max_blocking_threads") == 8))
-    rows = joint.told(quick_study(), history)
-    at = next(i for i, row in enumerate(rows) if row.constraints["failed"] > 0)
+    slow_workers = lambda values: (1.0 if values.get("worker_threads") == 8 else 0.0, 0.0)  # noqa: E731
+    fault = spoil(Validity.FAILED, lambda _n, s: (s.phase, s.position) == ("search", 3))
+    _, history, _ = run(fault, surface=slow_workers)
+    *rows, failed = joint.told(quick_study(), history)
 
-    assert rows[at].value == max(row.value for row in rows[:at])
+    assert (failed.constraints["failed"], failed.value) == (1.0, max(row.value for row in rows))
+    assert failed.value == pytest.approx(1.0, abs=0.3)
 
 
 def test_a_variant_that_cannot_run_is_not_proposed_again():
-    study = fake_study(budget=Budget(60, None), guards=())
-    steps, _, _ = run(
-        spoil(Validity.FAILED, lambda _n, s: s.variant.values.get("flavor") == "current_thread"), study, flat
-    )
-    tried = [(step.variant.id, step.attempt) for step in steps if step.variant.values.get("flavor") == "current_thread"]
+    fault = spoil(Validity.FAILED, lambda _n, s: s.variant.values.get("fraud_check") == "spawn_blocking")
+    again = []
+    for seed in range(12):
+        steps, _, _ = run(fault, quick_study(seed=seed, knobs=QUICK_KNOBS[:2]), flat)
+        failed = [step.variant.id for step in steps if step.phase == "screen" and step.attempt == 1]
+        again += [step for step in steps if step.phase == "search" and step.variant.id in failed]
 
-    assert len(tried) == len(set(tried))
+    assert again == []
 
 
 def test_an_invalid_window_is_not_told_and_not_infeasible():
@@ -103,16 +106,16 @@ def test_where_every_candidate_breaks_the_limit_on_errors_nothing_is_confirmed()
     assert (verdict.reason_code, any(step.phase == "confirm" for step in steps)) == ("no_candidate", False)
 
 
-def test_a_spoiled_half_makes_both_halves_run_again_with_the_next_flip():
-    steps, history, _ = run(
-        spoil(Validity.INVALID, lambda _n, s: (s.phase, s.block, s.position, s.attempt) == ("confirm", 2, 1, 0))
-    )
+@pytest.mark.parametrize("seed", range(6))
+def test_a_spoiled_half_makes_both_halves_run_again_with_the_next_flip(seed):
+    fault = spoil(Validity.INVALID, lambda _n, s: (s.phase, s.position, s.attempt) == ("confirm", 1, 0) and s.block % 2)
+    steps, history, _ = run(fault, quick_study(seed=seed))
+    pairs = [step for step in steps if step.phase == "confirm"]
     flips = history.decision("freeze")["flips"]
-    again = [step for step in steps if step.phase == "confirm" and step.block == 2]
-    first = [step.role == "candidate" for step in steps if step.phase == "confirm" and step.position == 0]
 
-    assert [(step.attempt, step.position) for step in again] == [(0, 0), (0, 1), (1, 0), (1, 1)]
-    assert first == flips[:7]
+    assert [(s.attempt, s.position) for s in pairs if s.block == 1] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert [s.role == "candidate" for s in pairs if s.position == 0] == flips[:9]
+    assert [s.role == "baseline" for s in pairs if s.position == 1] == flips[:9]
 
 
 def test_a_spoiled_first_half_is_not_followed_by_its_second():

@@ -17,7 +17,7 @@ from fakes import (
 )
 
 from harness.judge.verdict import Verdict
-from harness.search import joint, plan, race
+from harness.search import joint, plan, race, standing
 from harness.study.model import Budget, Knob
 from harness.variant import Step, baseline, of
 
@@ -239,3 +239,19 @@ def test_windows_that_the_race_has_no_runners_for_become_pairs():
 
     assert (history.decision("plan")["pairs"], history.decision("plan")["race"]) == (16, 7)
     assert (history.of_phase("race"), history.decision("freeze")["pairs"]) == ((), 19)
+
+
+def test_who_stays_in_the_race_is_decided_by_its_own_blocks_too():
+    changed = []
+    for seed in range(6):
+        study = fake_study(seed=seed, guards=())
+        _, history = run_study(study, Fake(flat, Noise(seed, 0.3)))
+        runs = history.of_phase("race")
+        before = [r for r in standing.explored(history) if r.phase != "race"]
+        first, second = ({r.variant for r in runs if r.block == b and r.role == "candidate"} for b in (0, 1))
+        after = [s.variant.id for s in standing.ranking(study, [*before, *[r for r in runs if r.block == 0]])]
+
+        assert second == set([name for name in after if name in first][:2])
+        changed.append(second != {s.variant.id for s in standing.ranking(study, before)[:2]})
+
+    assert any(changed)

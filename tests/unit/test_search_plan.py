@@ -1,6 +1,7 @@
 """The plan: sizes, cost, and what it says."""
 
 import json
+import math
 
 import pytest
 from fakes import QUICK_KNOBS, fake_study, quick_study
@@ -134,6 +135,14 @@ def test_too_few_requests_beyond_the_percentile_are_pointed_out():
 
 def test_enough_requests_are_not_remarked_on():
     assert not any("beyond" in note for note in plan.plan(quick_study()).notes)
+
+
+def test_the_plan_in_the_ledger_tells_the_noise_that_sampling_alone_makes():
+    study = quick_study()
+
+    assert plan.to_json(study, plan.plan(study))["sampling_floor"] == pytest.approx(
+        (0.95 / (0.05 * 2100)) ** 0.5 / -math.log(0.05)
+    )
 
 
 def test_closed_load_does_not_foretell_its_requests():

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from fakes import Fake, Noise, fake_study, quick, quick_study, run_study, surface
+from fakes import Fake, Noise, fake_study, flat, quick, quick_study, run_study, surface
 
 from harness import search
 from harness.ledger.record import DecisionRecord, History, WindowRecord
@@ -28,6 +28,7 @@ STUDIES = {
         fake_study(budget=Budget(60, None)),
         Fake(surface("tradeoff", 1), Noise(3), faults=some_go_wrong),
     ),
+    "80 windows": (fake_study(budget=Budget(80, None), seed=2), Fake(flat, Noise(4, 0.3))),
     "short of time": (quick_study(budget=Budget(28, 260.0)), Fake(quick, Noise(2), window_s=12.0)),
 }
 
