@@ -130,7 +130,7 @@ def best_words(study: Study, history: History) -> str:
 
 def _unit(metric: str, value: float) -> str:
     if metric.startswith("p") and metric[1:].isdigit():
-        return f"{value:.3g} ms"
+        return f"{value:.0f} ms" if value >= 100 else f"{value:.3g} ms"  # noqa: PLR2004 - three digits
     if metric == "peak_rss":
         return f"{value / 2**20:.3g} MiB"
     if metric == "cpu_per_request":

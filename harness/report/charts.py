@@ -36,6 +36,9 @@ SHAPES = ("circle", "diamond", "triangle-up", "cross")
 LOG_FROM = 5.0
 """Largest over smallest value from which an axis is logarithmic."""
 
+MOST_RANGE = 1e9
+"""Largest over smallest value that an axis shows; what lies below stands at its end."""
+
 RATIOS = "1 .5 2 .2 5 .1 10 .7 1.5 .05 20 .9 1.1 .3 3 .8 1.2 .01 100 .95 1.05 .98 1.02"
 """Where an axis of ratios may have a label, the most wanted first."""
 
@@ -191,12 +194,13 @@ def _value_axis(field: str, title: str, values: Sequence[float]) -> alt.Y:
     low, high = min(values, default=0.0), max(values, default=1.0)
     if low <= 0 or high / low < LOG_FROM:
         return alt.Y(field, title=title, scale=alt.Scale(zero=True, nice=True), axis=alt.Axis(tickCount=6))
+    low = max(low, high / MOST_RANGE)
     steps = (1, 2, 5) if high / low < 1000 else (1,)  # noqa: PLR2004 - three decades have room for them
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     ticks = [step * 10.0**decade for decade in decades for step in steps]
     bottom = max([tick for tick in ticks if tick <= low], default=low)
     top = min([tick for tick in ticks if tick >= high], default=high)
-    scale = alt.Scale(type="log", domain=[bottom, top], nice=False)
+    scale = alt.Scale(type="log", domain=[bottom, top], nice=False, clamp=True)
     shown = [tick for tick in ticks if bottom <= tick <= top]
     return alt.Y(field, title=title, scale=scale, axis=alt.Axis(values=shown, format=",.3~r"))
 

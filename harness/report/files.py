@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from harness.errors import MachineError
 from harness.ledger.folder import disk_errors
 
 
 def replace(file: Path, content: str | bytes) -> None:
     """Write `content` to `file`, making its folder; MachineError where the file system refuses."""
+    if file.parent.exists() and not file.parent.is_dir():
+        raise MachineError(f"cannot write {file}: {file.parent} is no folder; move it away and make the report again")
     draft = file.with_name(f".{file.name}.draft")
     with disk_errors(file):
         file.parent.mkdir(exist_ok=True)

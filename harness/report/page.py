@@ -85,11 +85,9 @@ def _charts(run: Run, effects: Sequence[tables.EffectRow]) -> dict[str, tuple[Ma
     axis = f"change of {metric} ({better} is better)"
     points, shown = _points(run), _effect_intervals(run, effects)
     pairs, sides = _pair_intervals(run), _sides(run)
-    zone = run.study.min_effect
+    measured, zone = any(point.value is not None for point in points), run.study.min_effect
     return {
-        "windows": _drawn(lambda width: charts.in_order(points, _axis(run), width))
-        if any(point.value is not None for point in points)
-        else None,
+        "windows": _drawn(lambda width: charts.in_order(points, _axis(run), width)) if measured else None,
         "effects": _drawn(lambda width: charts.intervals(shown, axis, width, zone)) if shown else None,
         "pairs": _drawn(lambda width: charts.intervals(pairs, axis, width, zone)) if pairs else None,
         "latency": _drawn(lambda width: charts.latency(sides, width)) if sides else None,

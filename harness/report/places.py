@@ -12,6 +12,12 @@ from harness.study.model import Level
 
 LENGTH = 600
 
+NOT_TOLD = {
+    "runtime": "as rendered: the runtime has no getter for it",
+    "option": "as given: the service does not tell it",
+}
+"""Why a setting is known only from what was rendered, by the kind of its knob."""
+
 
 @dataclass(frozen=True)
 class KnobRow:
@@ -33,7 +39,7 @@ def settings(run: Run) -> tuple[KnobRow, ...]:
             name=knob.name,
             baseline=_value(run, run.baseline.values, knob.name),
             tested=formats.NOTHING if tested is None else _value(run, tested.values, knob.name),
-            known="read back from the service" if knob.name in told else "as rendered: Tokio cannot be asked",
+            known="read back from the service" if knob.name in told else NOT_TOLD[knob.kind],
             about=run.about.get(knob.name, ""),
         )
         for knob in run.study.knobs

@@ -159,12 +159,10 @@ def _no_change(run: Run, verdict: Verdict) -> str:
     metric, least = _metric(run), run.study.min_effect
     if verdict.reason_code == "guard_broken":
         return f"{metric} gets better {_with(verdict)}, but a guard does not hold"
+    if verdict.reason_code != "judged" and verdict.call == "same":
+        return "there was nothing to compare"
     if verdict.reason_code != "judged":
-        return (
-            "there was nothing to compare"
-            if verdict.call == "same"
-            else UNJUDGED.get(verdict.reason_code, "the study could not be judged")
-        )
+        return UNJUDGED.get(verdict.reason_code, "the study could not be judged")
     if verdict.call == "same":
         return f"any difference in {metric} {_with(verdict)} lies within {formats.percent(least, least)}"
     return f"{verdict.pairs} fresh pairs neither show a gain in {metric} {_with(verdict)} nor rule one out"

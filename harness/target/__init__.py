@@ -1,1 +1,1 @@
-"""A variant to a running service: render, build, backends, inspection."""
+"""A variant -> a running service: rendering, building, two backends, and what can be read from a running one."""

@@ -1,40 +1,45 @@
-"""The docker backend: each window a fresh container from a one-layer image. The only file that knows the engine's API."""
+"""The docker backend: each window a fresh container from an image of one layer. Alone in knowing Docker's library.
+
+Everything it makes carries the run and its owner from the moment of creation; nothing else is ever touched.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import io
+import os
+import re
+import socket
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
-
-import docker
-import requests
-from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import MachineError
-from harness.target import owner
-from harness.target.process import service_environment
+from harness.target import proc, starting, words
 from harness.target.service import Exit, Placement, Program, TargetFailed
 
-LABEL_RUN = "tokio-harness.run"
-LABEL_OWNER = "tokio-harness.owner"
-REPOSITORY = "tokio-harness"
-ENGINE_TIMEOUT_S = 20
-STOP_LIMIT_S = 5
-_PIDS_LIMIT = 16384
-_SIGKILLED = 137
+if TYPE_CHECKING:
+    from docker import APIClient
+
+RUN_LABEL = "tokio-harness.run"
+OWNER_LABEL = "tokio-harness.owner"
+STOP_LIMIT_S = 3.0
+_ENGINE_SOCKET = "unix:///var/run/docker.sock"
+_ENGINE_LIMIT_S = 10
+_LOOK_LIMIT_S = 3
+_MOST_PROCESSES = 8192
 
 
 class ContainerService:
     """A service that is the only process of a container."""
 
-    def __init__(self, client: docker.DockerClient, container_id: str, pid: int) -> None:
-        """Keep the engine's client, the container's id and the process id on this host."""
-        self._client, self._id, self._pid = client, container_id, pid
-        self._throttle = _throttle_file(pid)
+    def __init__(self, api: APIClient, name: str, pid: int) -> None:
+        """Watch the container `name`; `pid` is its process on this host, 0 when it ended before anyone could ask."""
+        self._api = api
+        self._name = name
+        self._pid = pid
+        self._identity = proc.identity(pid)
 
     @property
     def pid(self) -> int:
@@ -42,249 +47,259 @@ class ContainerService:
         return self._pid
 
     def exited(self) -> Exit | None:
-        """Return how the container ended, or None while it runs."""
-        if Path(f"/proc/{self._pid}").exists():
+        """Return how the service ended, or None while it runs."""
+        if self._identity is not None and proc.identity(self._pid) == self._identity:
             return None
-        with _engine_errors():
-            try:
-                state = self._client.api.inspect_container(self._id)["State"]
-            except NotFound:
-                return Exit(None, oom_killed=False, words="somebody removed its container")
-        return None if state["Running"] else _exit(state)
+        with _engine():
+            self._api.wait(self._name, timeout=_ENGINE_LIMIT_S)
+            state: dict[str, Any] = self._api.inspect_container(self._name)["State"]
+        return words.ending(int(state["ExitCode"]), oom_killed=bool(state["OOMKilled"]))
 
     def log(self, lines: int = 20) -> str:
-        """Return the end of what the container wrote."""
+        """Return the end of what the service wrote; empty when the engine does not tell any more."""
         try:
-            raw = self._client.api.logs(self._id, tail=lines)
-        except (DockerException, requests.RequestException):
+            with _engine():
+                return words.tail(self._api.logs(self._name, stdout=True, stderr=True, tail=lines), lines)
+        except MachineError:
+            # Asked for to explain another failure, which must not be lost for it.
             return ""
-        return bytes(raw)[-16384:].decode("utf-8", errors="replace")
 
     def cgroup_cpu_throttled_s(self) -> float | None:
-        """Return the seconds that a CPU quota stopped the container so far; None where the host does not tell."""
-        return read_throttled_s(self._throttle) if self._throttle else None
+        """Return the throttled seconds since the start; the container has a cgroup of its own."""
+        return proc.cgroup_cpu_throttled_s(self._pid)
 
 
 class DockerBackend:
-    """Serves programs in containers of this run, labelled with the run and its owner from their creation."""
+    """Serves programs in containers, on the network of the host and bound to loopback, so nothing is in between."""
 
     name = "docker"
 
-    def __init__(self, run_id: str) -> None:
-        """Connect lazily; `run_id` labels containers and images."""
+    def __init__(self, run_id: str, stop_limit_s: float = STOP_LIMIT_S) -> None:
+        """Connect on first use; `stop_limit_s` is what a service gets between SIGTERM and SIGKILL."""
         self._run = run_id
-        self._repository = f"{REPOSITORY}/{run_id.lower()}"
-        self._connected: docker.DockerClient | None = None
-        self._images: dict[str, str] = {}  # digest of the binary -> a tag that holds it
-        self._tags: set[str] = set()
+        self._slug = re.sub(r"[^a-z0-9]+", "-", run_id.lower()).strip("-")
+        self._stop_limit_s = stop_limit_s
+        self._connected: APIClient | None = None
+        self._tags: dict[str, str] = {}  # digest of a program -> a tag of its image
 
     @staticmethod
     def available() -> str | None:
-        """Return None if an engine answers, else the reason in one sentence."""
+        """Return None when an engine answers that can run containers on this host, else the reason in a sentence."""
         try:
-            client = docker.from_env(timeout=5)
-            try:
-                client.ping()
-            finally:
-                client.close()
-        except (DockerException, requests.RequestException) as error:
-            return _sentence(error)
-        return None
-
-    @property
-    def _client(self) -> docker.DockerClient:
-        if self._connected is None:
-            with _engine_errors():
-                self._connected = docker.from_env(timeout=ENGINE_TIMEOUT_S)
-        return self._connected
+            with _engine(), contextlib.closing(_connect(_LOOK_LIMIT_S)) as api:
+                info = api.info()
+        except MachineError as error:
+            return _sentence(error.__cause__ or error)
+        return obstacle(info, os.uname().nodename)
 
     @contextmanager
     def serve(self, program: Program, placement: Placement) -> Iterator[ContainerService]:
-        """Start a fresh container of the program and remove it on leaving."""
-        with _engine_errors():
-            image = self._image(program)
-            container_id = self._create(image, program, placement)
+        """Start the program in a fresh container and yield it; on leaving, stop and remove the container."""
+        name = f"tokio-harness-{self._slug}-{program.variant_id}-{placement.nonce}"
+        pid = 0
         try:
-            yield self._start(container_id)
-        except BaseException:
-            # The first error tells what happened; one of the removal would only hide it.
-            with contextlib.suppress(MachineError):
-                self._remove(container_id)
+            pid = self._start(name, program, placement)
+            yield ContainerService(self._api, name, pid)
+        except BaseException as first:
+            # What ended the block is what has to be told; a removal that fails as well is only a note to it.
+            try:
+                self._remove(name, pid)
+            except MachineError as second:
+                first.add_note(str(second))
             raise
-        self._remove(container_id)
+        self._remove(name, pid)
 
     def close(self) -> None:
-        """Remove the images of this run; an engine that went away has nothing left to remove here."""
+        """Remove this run's containers and images; silent when the engine is gone, since the next start sweeps."""
         if self._connected is None:
             return
-        with contextlib.suppress(DockerException, requests.RequestException):
-            for image in self._connected.api.images(name=self._repository):
-                for tag in image["RepoTags"] or []:
-                    self._connected.api.remove_image(tag, force=True)
-        self._connected.close()
+        with contextlib.suppress(MachineError), _engine(), contextlib.closing(self._connected) as api:
+            for row in api.containers(all=True, filters={"label": f"{RUN_LABEL}={self._run}"}):
+                _remove_container(api, row["Id"])
+            for row in api.images(name=self._repository):
+                _remove_image(api, row)
+        self._connected = None
+        self._tags.clear()
 
-    def _image(self, program: Program) -> str:
-        """Return the tag of the program's image; the same binary is imported once and tagged for each variant."""
-        tag = f"{self._repository}:{program.variant_id}"
-        if tag in self._tags:
-            return tag
-        known = self._images.get(program.digest)
-        if known is None:
-            self._client.api.import_image_from_data(
-                _layer(program.binary.read_bytes()),
-                repository=self._repository,
-                tag=program.variant_id,
-                changes=['ENTRYPOINT ["/server"]', f"LABEL {LABEL_RUN}={self._run}"],
-            )
-        else:
-            self._client.api.tag(known, self._repository, program.variant_id)
-        self._images[program.digest] = tag
-        self._tags.add(tag)
-        return tag
+    @property
+    def _repository(self) -> str:
+        return f"tokio-harness/{self._slug}"
 
-    def _create(self, image: str, program: Program, placement: Placement) -> str:
-        api = self._client.api
-        host = api.create_host_config(
+    @property
+    def _api(self) -> APIClient:
+        if self._connected is None:
+            self._connected = _connect(_ENGINE_LIMIT_S)
+        return self._connected
+
+    def _start(self, name: str, program: Program, placement: Placement) -> int:
+        from docker.errors import APIError, ImageNotFound
+
+        with _engine():
+            try:
+                try:
+                    self._create(name, program, placement)
+                except ImageNotFound:
+                    # Somebody cleaned up images while the run went on.
+                    self._tags.clear()
+                    self._create(name, program, placement)
+                self._api.start(name)
+                return int(self._api.inspect_container(name)["State"]["Pid"])
+            except APIError as error:
+                if "no space left" in str(error):
+                    raise
+                raise TargetFailed(f"Docker could not start the container: {_sentence(error)}") from error
+
+    def _create(self, name: str, program: Program, placement: Placement) -> None:
+        from docker.types import LogConfig
+
+        host = self._api.create_host_config(
             network_mode="host",
             cpuset_cpus=",".join(str(core) for core in placement.cores),
             mem_limit=placement.memory_bytes,
-            memswap_limit=placement.memory_bytes,
+            memswap_limit=placement.memory_bytes,  # the same, so there is no swap to hide in
             cap_drop=["ALL"],
             read_only=True,
             security_opt=["no-new-privileges"],
-            pids_limit=_PIDS_LIMIT,
-            log_config=docker.types.LogConfig(type="json-file", config={"max-size": "1m", "max-file": "1"}),
+            pids_limit=_MOST_PROCESSES,
+            log_config=LogConfig(type="json-file", config={"max-size": "1m", "max-file": "2"}),
         )
-        environment = {**program.environment, **service_environment(placement)}
-        labels = {LABEL_RUN: self._run, LABEL_OWNER: owner.mine()}
-        try:
-            created = api.create_container(
-                image,
-                name=f"{REPOSITORY}-{self._run}-{placement.nonce}",
-                environment=environment,
-                labels=labels,
-                host_config=host,
+        self._api.create_container(
+            self._image(program),
+            name=name,
+            environment=starting.environment(program, placement),
+            labels={RUN_LABEL: self._run, OWNER_LABEL: _owner()},
+            host_config=host,
+        )
+
+    def _image(self, program: Program) -> str:
+        """Return the image of the program, tagged by its variant; a binary is imported once, then only tagged."""
+        tag = f"{self._repository}:{program.variant_id}"
+        known = self._tags.get(program.digest)
+        if known is None:
+            self._api.import_image_from_data(
+                _layer(program.binary.read_bytes()),
+                repository=self._repository,
+                tag=program.variant_id,
+                changes=['ENTRYPOINT ["/server"]', f"LABEL {RUN_LABEL}={self._slug} {OWNER_LABEL}={_owner()}"],
             )
-        except ImageNotFound:
-            # Somebody removed our image in the middle of the run: make it again.
-            self._images.clear()
-            self._tags.clear()
-            return self._create(self._image(program), program, placement)
-        return str(created["Id"])
+            self._tags[program.digest] = tag
+        elif known != tag:
+            self._api.tag(known, self._repository, program.variant_id)
+        return tag
 
-    def _start(self, container_id: str) -> ContainerService:
-        try:
-            self._client.api.start(container_id)
-            state = self._client.api.inspect_container(container_id)["State"]
-        except APIError as error:
-            raise TargetFailed(f"the container cannot be started: {_sentence(error)}") from error
-        except (DockerException, requests.RequestException) as error:
-            raise _gone(error) from error
-        if state["Pid"] == 0:
-            log = ContainerService(self._client, container_id, 0).log()
-            raise TargetFailed(f"the service ended at once: {_exit(state).words}", log)
-        return ContainerService(self._client, container_id, state["Pid"])
+    def _remove(self, name: str, pid: int) -> None:
+        from docker.errors import APIError
 
-    def _remove(self, container_id: str) -> None:
-        api = self._client.api
-        try:
-            with contextlib.suppress(APIError):  # already ended
-                api.kill(container_id, "SIGTERM")
-            with contextlib.suppress(NotFound, requests.exceptions.ReadTimeout, requests.exceptions.ConnectionError):
-                api.wait(container_id, timeout=STOP_LIMIT_S)
-            with contextlib.suppress(NotFound):
-                api.remove_container(container_id, force=True)
-        except (DockerException, requests.RequestException) as error:
-            raise _gone(error) from error
+        with _engine():
+            if proc.stat(pid) is not None:
+                with contextlib.suppress(APIError):  # it may have ended by itself
+                    self._api.kill(name, "SIGTERM")
+                proc.wait_gone(pid, self._stop_limit_s)
+            _remove_container(self._api, name)
 
 
-def sweep() -> tuple[str, ...]:
-    """Remove containers and images whose owner is dead; return what went, in words. Silent where no engine answers."""
+def obstacle(info: Mapping[str, Any], host: str) -> str | None:
+    """Return why containers of an engine that says `info` could not use the loopback of `host`, if so. Pure."""
+    if info.get("Name") != host:
+        return f"the Docker engine runs on another machine ({info.get('Name')}), and load goes to loopback only"
+    if any(word in option for option in info.get("SecurityOptions") or () for word in ("rootless", "userns")):
+        return "the Docker engine is rootless or remaps users, so its containers cannot use this host's loopback"
+    return None
+
+
+def remove_leftovers() -> tuple[str, ...]:
+    """Remove containers and images whose owner has died; a sentence for each. Nothing where no engine answers."""
     try:
-        client = docker.from_env(timeout=ENGINE_TIMEOUT_S)
-        gone = _sweep_containers(client)
-        _sweep_images(client)
-        client.close()
-    except (DockerException, requests.RequestException):
+        with _engine(), contextlib.closing(_connect(_LOOK_LIMIT_S)) as api:
+            containers = [row for row in api.containers(all=True, filters={"label": OWNER_LABEL}) if _is_left(row)]
+            for row in containers:
+                _remove_container(api, row["Id"])
+            images = [row for row in api.images(filters={"label": OWNER_LABEL}) if _is_left(row)]
+            for row in images:
+                _remove_image(api, row)
+    except MachineError:
         return ()
-    return gone
-
-
-def _sweep_containers(client: docker.DockerClient) -> tuple[str, ...]:
-    gone = []
-    for row in client.api.containers(all=True, filters={"label": LABEL_RUN}):
-        if not owner.alive(row["Labels"].get(LABEL_OWNER, "")):
-            with contextlib.suppress(NotFound):
-                client.api.remove_container(row["Id"], force=True)
-            gone.append(f"removed container {row['Names'][0].lstrip('/')}, left by a run that died")
-    return tuple(gone)
-
-
-def _sweep_images(client: docker.DockerClient) -> None:
-    """Remove images of runs that have no container; under the host's lock no other run of this host is alive."""
-    running = {row["Labels"].get(LABEL_RUN) for row in client.api.containers(all=True, filters={"label": LABEL_RUN})}
-    for image in client.api.images(filters={"label": LABEL_RUN}):
-        if (image["Labels"] or {}).get(LABEL_RUN) not in running:
-            with contextlib.suppress(APIError):
-                client.api.remove_image(image["Id"], force=True)
-
-
-def read_throttled_s(file: Path) -> float | None:
-    """Return the throttled seconds of a cpu.stat: `throttled_time` (v1, ns) or `throttled_usec` (v2)."""
-    try:
-        pairs = dict(line.split() for line in file.read_text(encoding="ascii").splitlines() if line.count(" ") == 1)
-    except OSError:
-        return None
-    if "throttled_time" in pairs:
-        return int(pairs["throttled_time"]) / 1e9
-    return int(pairs["throttled_usec"]) / 1e6 if "throttled_usec" in pairs else None
-
-
-def _throttle_file(pid: int) -> Path | None:
-    try:
-        lines = Path(f"/proc/{pid}/cgroup").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    groups = {part[1]: part[2] for line in lines if len(part := line.split(":", 2)) == 3}  # noqa: PLR2004
-    for controllers, path in groups.items():
-        if "cpu" in controllers.split(","):
-            return Path(f"/sys/fs/cgroup/cpu{path}/cpu.stat")
-    return Path(f"/sys/fs/cgroup{groups['']}/cpu.stat") if "" in groups else None
-
-
-def _layer(binary: bytes) -> bytes:
-    """Return a tar with the one file of the image."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        info = tarfile.TarInfo("server")
-        info.size, info.mode = len(binary), 0o755
-        tar.addfile(info, io.BytesIO(binary))
-    return buffer.getvalue()
-
-
-def _exit(state: dict[str, Any]) -> Exit:
-    code, oom = int(state["ExitCode"]), bool(state["OOMKilled"])
-    if oom:
-        return Exit(code, oom_killed=True, words="the kernel killed it because it reached its memory limit (OOM)")
-    if code == _SIGKILLED:
-        return Exit(code, oom_killed=False, words="killed by SIGKILL")
-    return Exit(code, oom_killed=False, words=f"exit code {code}{': ' + state['Error'] if state['Error'] else ''}")
-
-
-@contextmanager
-def _engine_errors() -> Iterator[None]:
-    try:
-        yield
-    except (DockerException, requests.RequestException) as error:
-        raise _gone(error) from error
-
-
-def _gone(error: Exception) -> MachineError:
-    return MachineError(
-        f"Docker failed: {_sentence(error)}. Look with `docker version` or `harness doctor`; a run never changes its backend."
+    return (
+        *(f"removed container {row['Names'][0].lstrip('/')}, left by a run that died" for row in containers),
+        *(f"removed image {_tags(row)[0]}, left by a run that died" for row in images),
     )
 
 
-def _sentence(error: Exception) -> str:
-    text = error.explanation if isinstance(error, APIError) and error.explanation else str(error)
-    return " ".join(str(text).split())[:300]
+def _is_left(row: dict[str, Any]) -> bool:
+    return proc.has_ended((row["Labels"] or {}).get(OWNER_LABEL, ""))
+
+
+def _remove_container(api: APIClient, container: str) -> None:
+    from docker.errors import NotFound
+
+    with contextlib.suppress(NotFound):
+        api.remove_container(container, force=True, v=True)
+
+
+def _remove_image(api: APIClient, row: dict[str, Any]) -> None:
+    """Untag an image until it is gone; a tag that somebody else gave it keeps it, and is not ours to take."""
+    from docker.errors import APIError
+
+    for tag in _tags(row):
+        if tag.startswith(("tokio-harness/", row["Id"])):
+            with contextlib.suppress(APIError):  # another container uses it, or it is gone already
+                api.remove_image(tag)
+
+
+def _tags(row: dict[str, Any]) -> list[str]:
+    return row["RepoTags"] or [row["Id"]]
+
+
+def _owner() -> str:
+    return proc.identity(os.getpid()) or ""
+
+
+def _layer(binary: bytes) -> bytes:
+    """Return the one layer of an image: a tar with /server."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as layer:
+        entry = tarfile.TarInfo("server")
+        entry.size, entry.mode = len(binary), 0o755
+        layer.addfile(entry, io.BytesIO(binary))
+    return buffer.getvalue()
+
+
+def _connect(limit_s: int) -> APIClient:
+    import docker  # 0.2 s, so only where an engine is asked for
+    from docker.utils import kwargs_from_env
+
+    _knock(os.environ.get("DOCKER_HOST") or _ENGINE_SOCKET, limit_s)
+    return docker.APIClient(version="auto", timeout=limit_s, **kwargs_from_env())
+
+
+def _knock(address: str, limit_s: int) -> None:
+    """Raise an OSError that names the engine's socket when nobody listens there; Docker's own message names nothing."""
+    if not address.startswith("unix://"):
+        return
+    path = address.removeprefix("unix://")
+    with socket.socket(socket.AF_UNIX) as door:
+        door.settimeout(limit_s)
+        try:
+            door.connect(path)
+        except OSError as error:
+            raise OSError(f"no engine can be reached at {path} ({error.strerror or error})") from error
+
+
+@contextmanager
+def _engine() -> Iterator[None]:
+    """Turn what the engine, or the way to it, does wrong into a MachineError."""
+    from docker.errors import DockerException
+    from requests.exceptions import RequestException
+
+    try:
+        yield
+    except (DockerException, RequestException, OSError) as error:
+        raise MachineError(
+            f"Docker does not answer as it should: {_sentence(error)}. Look at it with `docker info`, "
+            "start it with `systemctl start docker`."
+        ) from error
+
+
+def _sentence(error: BaseException) -> str:
+    """Return what an error says, on one line and bounded."""
+    return " ".join(str(getattr(error, "explanation", None) or error).split())[:300]

@@ -1,255 +1,182 @@
-"""Looks at a running service: ready or not, whose socket, which settings in force, what it uses. Never changes anything."""
+"""What a running service tells: that it is ready, that it is ours, and which settings are in force.
+
+Asks 127.0.0.1 and /proc only; starts, stops and judges nothing. Figures of a process come from `proc`.
+"""
 
 from __future__ import annotations
 
 import http.client
 import json
-import os
 import re
 import socket
 import time
-from pathlib import Path
-from typing import Any
+from collections import Counter
+from collections.abc import Mapping
 
 from harness import variant as variants
-from harness.study.model import UNSET, Study
-from harness.target.build import level_text
-from harness.target.service import Exit, Placement, Service, TargetFailed
+from harness.study.model import Level, Study
+from harness.target import render, sockets
+from harness.target.proc import process_cpu_ns, rss_bytes, thread_names, threads, vm_hwm_bytes
+from harness.target.service import Placement, Service, TargetFailed
 from harness.variant import Variant
 
-LOOPBACK = "127.0.0.1"
-_POLL_S = 0.004
-_NS_PER_TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
-_PAGE = os.sysconf("SC_PAGE_SIZE")
+__all__ = [
+    "check_in_force",
+    "free_ports",
+    "in_force",
+    "process_cpu_ns",
+    "read_runtime",
+    "request_count",
+    "rss_bytes",
+    "scrape",
+    "threads",
+    "vm_hwm_bytes",
+    "wait_ready",
+]
+
+POLL_S = 0.005
+_ANSWER_LIMIT_S = 1.0
+_SCRAPE_LIMIT_S = 0.5
+_MOST_BYTES = 2**20
+_OK = 200
 
 
 def free_ports() -> tuple[int, int]:
-    """Return two ports of 127.0.0.1 that nobody holds at this moment."""
-    with socket.socket() as one, socket.socket() as two:
-        one.bind((LOOPBACK, 0))
-        two.bind((LOOPBACK, 0))
-        return one.getsockname()[1], two.getsockname()[1]
+    """Return two ports of 127.0.0.1 that were free a moment ago: the service's and the admin one."""
+    with socket.socket() as first, socket.socket() as second:
+        first.bind(("127.0.0.1", 0))
+        second.bind(("127.0.0.1", 0))
+        return int(first.getsockname()[1]), int(second.getsockname()[1])
 
 
 def wait_ready(service: Service, placement: Placement, *, has_admin: bool, limit_s: float) -> None:
-    """Wait until the service answers, and make sure that it is the service that we started.
+    """Wait until the service answers on its own sockets.
 
-    TargetFailed when it ends, when somebody else holds its port, or when nothing comes within `limit_s`.
+    Raises TargetFailed when it ends, is not ready within `limit_s` seconds, or another process holds one of its ports.
     """
+    ports = (placement.port, placement.admin_port) if has_admin else (placement.port,)
     end = time.monotonic() + limit_s
-    while time.monotonic() < end:
+    while (missing := _missing(placement, has_admin=has_admin)) is not None:
         ended = service.exited()
         if ended is not None:
-            raise TargetFailed(ended_in_words("the service ended before it was ready", ended, service), service.log())
-        if _listens(placement, has_admin):
-            _require_own_socket(service, placement)
-            return
-        time.sleep(_POLL_S)
-    raise TargetFailed(f"the service was not ready within {limit_s:.0f} s", service.log())
+            held = _held(ports, service.pid)
+            raise TargetFailed(f"{held}the service {ended.words} before it was ready", service.log())
+        if time.monotonic() >= end:
+            held = _held(ports, service.pid)
+            raise TargetFailed(f"{held}the service was not ready within {limit_s:g} s: {missing}", service.log())
+        time.sleep(POLL_S)
+    if held := _held(ports, service.pid):
+        raise TargetFailed(f"{held}what answers there is not the service that was started", service.log())
 
 
-def ended_in_words(what: str, ended: Exit, service: Service) -> str:
-    """Return how a service ended, with the last line that it wrote, which usually says why."""
-    last = service.log(1).strip()[:200]
-    return f"{what}: {ended.words}{': ' + last if last else ''}"
-
-
-def _listens(placement: Placement, has_admin: bool) -> bool:
-    if has_admin:
-        return get(placement.admin_port, "/healthz")[0] == 200  # noqa: PLR2004 - HTTP OK
-    with socket.socket() as probe:
-        probe.settimeout(0.2)
-        return probe.connect_ex((LOOPBACK, placement.port)) == 0
-
-
-def _require_own_socket(service: Service, placement: Placement) -> None:
-    """Refuse a port that another process holds: the load would measure a stranger."""
-    inodes = listening_inodes(placement.port)
+def _missing(placement: Placement, *, has_admin: bool) -> str | None:
+    """Return what the service still owes before it is ready, None when nothing."""
+    if has_admin and _get(placement.admin_port, "/healthz", _ANSWER_LIMIT_S)[0] != _OK:
+        return f"/healthz on its admin port {placement.admin_port} does not answer 200"
     try:
-        if not inodes or inodes & _socket_inodes(service.pid):
-            return
-    except PermissionError:
-        return  # not ours to look into; the nonce of /runtime still proves whose answer it is
-    raise TargetFailed(f"port {placement.port} is held by another process{_holder(inodes)}", service.log())
+        socket.create_connection(("127.0.0.1", placement.port), _ANSWER_LIMIT_S).close()
+    except OSError:
+        return f"nothing accepts connections on its port {placement.port}"
+    return None
 
 
-def listening_inodes(port: int) -> set[int]:
-    """Return the inodes of the sockets that listen on `port` of any local address (IPv4 and IPv6)."""
-    found: set[int] = set()
-    for name in ("tcp", "tcp6"):
-        try:
-            text = Path(f"/proc/net/{name}").read_text(encoding="ascii")
-        except OSError:
-            continue
-        found |= parse_listening(text, port)
-    return found
-
-
-def parse_listening(text: str, port: int) -> set[int]:
-    """Return the inodes of listening sockets (state 0A) on `port` from the text of /proc/net/tcp."""
-    rows = (line.split() for line in text.splitlines()[1:])
-    return {int(row[9]) for row in rows if row[3] == "0A" and int(row[1].rsplit(":", 1)[1], 16) == port}
-
-
-def _socket_inodes(pid: int) -> set[int]:
-    found: set[int] = set()
-    for link in Path(f"/proc/{pid}/fd").iterdir():
-        try:
-            target = str(link.readlink())
-        except FileNotFoundError:
-            continue
-        if target.startswith("socket:["):
-            found.add(int(target[8:-1]))
-    return found
-
-
-def _holder(inodes: set[int]) -> str:
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if inodes & _socket_inodes(int(process.name)):
-                name = (process / "comm").read_text(encoding="utf-8", errors="replace").strip()
-                return f" (pid {process.name}, {name})"
-        except OSError:
-            continue
+def _held(ports: tuple[int, ...], pid: int) -> str:
+    for port in ports:
+        holder = sockets.foreign_holder(port, pid)
+        if holder is not None:
+            return f"port {port} is held by another process ({holder.words}); "
     return ""
 
 
-def in_force(service: Service, placement: Placement, *, has_admin: bool) -> dict[str, Any]:
-    """Return what `/runtime` says; without an admin port what /proc tells: the number of threads of the process."""
+def in_force(service: Service, placement: Placement, *, has_admin: bool) -> dict[str, object]:
+    """Return what the service says about itself; of an own crate without a probe, what its threads show.
+
+    Raises TargetFailed when `/runtime` does not answer, or answers for another service than the one that was started.
+    """
     if not has_admin:
-        return {"threads": threads(service.pid)}
-    status, body = get(placement.admin_port, "/runtime", timeout_s=2.0)
-    try:
-        answer = json.loads(body)
-    except ValueError:
-        answer = None
-    if not isinstance(answer, dict):
-        raise TargetFailed(f"/runtime answered {status} and no JSON object: {body[:200]!r}", service.log())
+        names = Counter(thread_names(service.pid))
+        return {"threads": threads(service.pid), "thread_names": dict(sorted(names.items()))}
+    answer = read_runtime(placement)
+    if not answer:
+        raise TargetFailed("/runtime does not answer with the settings in force", service.log())
     if answer.get("nonce") != placement.nonce:
-        raise TargetFailed(
-            "another service answers on the admin port: the nonce of /runtime is not ours", service.log()
-        )
+        raise TargetFailed(f"port {placement.admin_port} is answered by another service than the one that was started")
     return answer
 
 
-def check_in_force(study: Study, variant: Variant, answer: dict[str, Any]) -> tuple[str, ...]:
-    """Return in words what is in force otherwise than the variant says; pure.
-
-    Builder has no getters: flavor, workers and options are read back, the other knobs are known only as rendered.
-    """
-    if not study.target.has_admin:
-        return ()
-    faults = []
-    if not variants.is_verbatim(study, variant):
-        values = variants.runtime_values(study, variant)
-        flavor = values.get("flavor", "multi_thread")
-        workers = 1 if flavor == "current_thread" else values.get("worker_threads", study.target.cpus)
-        wanted = {"flavor": flavor, "workers": workers}
-        faults = [
-            f"{name} in force is {answer.get(name, UNSET)!r}, the variant says {value!r}"
-            for name, value in wanted.items()
-            if answer.get(name) != value
-        ]
-    options = answer.get("options") or {}
-    for name, level in {**study.target.settings, **variants.option_values(study, variant)}.items():
-        if options.get(name) != level_text(level):
-            faults.append(f"{name} in force is {options.get(name, UNSET)!r}, the variant says {level_text(level)!r}")
-    return tuple(faults)
-
-
-def get(port: int, path: str, timeout_s: float = 0.5) -> tuple[int, str]:
-    """Return (status, body) of a GET to 127.0.0.1:`port`; status 0 where nobody answers. The body is bounded to 1 MiB."""
-    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=timeout_s)
+def read_runtime(placement: Placement) -> dict[str, object]:
+    """Return the JSON object of `/runtime`; empty when none came."""
+    status, body = _get(placement.admin_port, "/runtime", _ANSWER_LIMIT_S)
     try:
-        connection.request("GET", path)
+        answer = json.loads(body) if status == _OK else None
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def check_in_force(study: Study, variant: Variant, answer: Mapping[str, object]) -> tuple[str, ...]:
+    """Return in which ways the settings in force are not the variant's; empty when they are. Pure.
+
+    The Builder has no getters: flavor and workers are read from the runtime, options from the environment, and the
+    other knobs are only known to have been rendered. Without a probe there is only the number of threads: all workers
+    start with the runtime, beside the main thread.
+    """
+    expected = _expected_runtime(study, variant)
+    if not study.target.has_admin:
+        return _too_few_threads(expected, answer.get("threads"))
+    told = answer.get("options")
+    options = {f"OPT_{name}".upper(): text for name, text in told.items()} if isinstance(told, dict) else {}
+    wanted = {**dict.fromkeys(options), **render.environment(study, variant)}
+    return (*_differences(expected, answer), *_differences(wanted, options))
+
+
+def _differences(wanted: Mapping[str, Level | None], told: Mapping[str, object]) -> tuple[str, ...]:
+    """Return a sentence for each name whose value differs; None wanted: the variant has no such thing."""
+    return tuple(
+        f"{name} in force is {told.get(name, 'not told')}, the variant has {'none' if value is None else value}"
+        for name, value in wanted.items()
+        if told.get(name) != value
+    )
+
+
+def _expected_runtime(study: Study, variant: Variant) -> dict[str, Level]:
+    """Return flavor and workers as the variant has them; of a committed runtime.rs only what it plainly sets."""
+    values = variants.runtime_values(study, variant)
+    flavor = values.get("flavor", "multi_thread")
+    workers = values.get("worker_threads", study.target.cpus) if flavor == "multi_thread" else 1
+    if variants.is_verbatim(study, variant):
+        return {"workers": workers} if "worker_threads" in values else {}
+    return {"flavor": flavor, "workers": workers}
+
+
+def _too_few_threads(expected: Mapping[str, Level], seen: object) -> tuple[str, ...]:
+    workers = expected.get("workers")
+    single = expected.get("flavor") == "current_thread"
+    if single or not isinstance(workers, int) or not isinstance(seen, int) or seen > workers:
+        return ()
+    return (f"the service has {seen} threads, too few for a main thread and the {workers} workers of the variant",)
+
+
+def scrape(admin_port: int) -> str:
+    """Return the Prometheus text of `/metrics`; empty when none came in time."""
+    status, body = _get(admin_port, "/metrics", _SCRAPE_LIMIT_S)
+    return body if status == _OK else ""
+
+
+def request_count(text: str) -> int | None:
+    """Return how many requests the service has counted, from its Prometheus text."""
+    found = re.findall(r"^http_requests_total(?:\{[^}]*\})? ([0-9.eE+]+)$", text, re.MULTILINE)
+    return int(sum(float(value) for value in found)) if found else None
+
+
+def _get(port: int, path: str, limit_s: float) -> tuple[int, str]:
+    """Return (status, body of at most 1 MiB) of one GET over a connection of its own; (0, "") when none came."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=limit_s)
+    try:
+        connection.request("GET", path, headers={"Connection": "close"})
         answer = connection.getresponse()
-        return answer.status, answer.read(2**20).decode("utf-8", errors="replace")
+        return answer.status, answer.read(_MOST_BYTES).decode(errors="replace")
     except (OSError, http.client.HTTPException):
         return 0, ""
     finally:
         connection.close()
-
-
-def scrape(admin_port: int) -> str:
-    """Return the text of `/metrics`, empty where it does not come within half a second."""
-    status, body = get(admin_port, "/metrics")
-    return body if status == 200 else ""  # noqa: PLR2004 - HTTP OK
-
-
-def request_count(metrics: str) -> int | None:
-    """Return `http_requests_total` of a Prometheus text; None where it is missing."""
-    found = re.search(r"^http_requests_total (\d+)", metrics, re.MULTILINE)
-    return int(found.group(1)) if found else None
-
-
-# Figures of a process from /proc. None where the process is gone or the host does not tell.
-
-
-def process_cpu_ns(pid: int) -> int | None:
-    """Return the CPU nanoseconds of a process, all its threads, those that ended included.
-
-    A container's cgroup (v1) counts exactly; elsewhere utime + stime of /proc/<pid>/stat, which the kernel derives from
-    exact run time but prints in ticks of 10 ms. /proc/<pid>/task would lose the blocking threads that ended.
-    """
-    exact = _container_cpuacct(pid)
-    if exact is not None:
-        return exact
-    fields = _stat_fields(pid)
-    return None if fields is None else (int(fields[11]) + int(fields[12])) * _NS_PER_TICK
-
-
-def start_ticks(pid: int) -> int | None:
-    """Return when the process started, in clock ticks since boot: with the pid it names one process for ever."""
-    fields = _stat_fields(pid)
-    return None if fields is None else int(fields[19])
-
-
-def state(pid: int) -> str | None:
-    """Return the state letter of a process ("R", "S", "Z" ...), None where there is none."""
-    fields = _stat_fields(pid)
-    return None if fields is None else fields[0]
-
-
-def boot_id() -> str:
-    """Return the id of this boot of the kernel."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-
-
-def rss_bytes(pid: int) -> int | None:
-    """Return the resident memory of a process."""
-    fields = _stat_fields(pid)
-    return None if fields is None else int(fields[21]) * _PAGE
-
-
-def threads(pid: int) -> int | None:
-    """Return how many threads a process has."""
-    fields = _stat_fields(pid)
-    return None if fields is None else int(fields[17])
-
-
-def vm_hwm_bytes(pid: int) -> int | None:
-    """Return the largest resident memory so far (VmHWM); a cgroup's maximum would count page cache too."""
-    text = _read(f"/proc/{pid}/status")
-    found = re.search(r"^VmHWM:\s+(\d+) kB", text or "", re.MULTILINE)
-    return int(found.group(1)) * 1024 if found else None
-
-
-def _stat_fields(pid: int) -> list[str] | None:
-    """Return the fields of /proc/<pid>/stat after the command's name, which may hold spaces and brackets."""
-    text = _read(f"/proc/{pid}/stat")
-    return text.rpartition(")")[2].split() if text else None
-
-
-def _container_cpuacct(pid: int) -> int | None:
-    group = re.search(r"^\d+:[^:]*\bcpuacct\b[^:]*:(/.*docker.*)$", _read(f"/proc/{pid}/cgroup") or "", re.MULTILINE)
-    if group is None:
-        return None
-    text = _read(f"/sys/fs/cgroup/cpuacct{group.group(1)}/cpuacct.usage")
-    return int(text) if text else None
-
-
-def _read(path: str) -> str | None:
-    try:
-        return Path(path).read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None

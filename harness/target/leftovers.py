@@ -1,4 +1,4 @@
-"""What a dead run left: containers, images, children. Ends only what carries our own marks, and only if the owner is dead."""
+"""What a dead run left behind: containers, images, children. Takes away only what is ours and whose owner died."""
 
 from __future__ import annotations
 
@@ -8,29 +8,44 @@ import os
 import signal
 from pathlib import Path
 
-from harness.target import inspect
+from harness.target import docker, proc
 
 
 def sweep(results: Path) -> tuple[str, ...]:
-    """Remove the leftovers of dead runs on this host; return what went, in words. Call it under the host's lock."""
-    from harness.target import docker
+    """Remove the leftovers of dead runs and return a sentence for each. What belongs to a live harness stays."""
+    files = sorted(results.glob("*/*/children.json"))
+    return (*docker.remove_leftovers(), *(line for file in files for line in _end_children(file)))
 
-    return (*docker.sweep(), *(line for file in results.glob("*/*/children.json") for line in end_children(file)))
 
-
-def end_children(file: Path) -> tuple[str, ...]:
-    """End the processes that `file` names, if pid, start time and boot all agree; return what was ended, in words."""
+def _end_children(file: Path) -> tuple[str, ...]:
     try:
-        rows = json.loads(file.read_text(encoding="utf-8"))
-        children = [(int(row["pid"]), row["start_ticks"], row["boot_id"]) for row in rows]
+        content = json.loads(file.read_text(encoding="utf-8"))
+        owner, children = str(content["owner"]), [str(child) for child in content["children"]]
     except (OSError, ValueError, KeyError, TypeError):
-        children = []
-    ended = []
-    for pid, start_ticks, boot_id in children:
-        if boot_id == inspect.boot_id() and start_ticks is not None and inspect.start_ticks(pid) == start_ticks:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
-                ended.append(f"ended process {pid}, left by a run that died")
+        return ()  # torn by a full disk or a crash; the child died with its harness
+    if not proc.has_ended(owner):
+        return ()
+    ended = tuple(
+        f"ended process {child.partition(':')[0]}, left by a run that died" for child in children if _end(child)
+    )
     with contextlib.suppress(OSError):
-        file.unlink(missing_ok=True)
-    return tuple(ended)
+        file.unlink()
+    return ended
+
+
+def _end(named: str) -> bool:
+    """Kill the process of that identity; whether there was one. A descriptor stays with it even if the pid is not."""
+    try:
+        pid = int(named.partition(":")[0])
+        descriptor = os.pidfd_open(pid)
+    except (ValueError, OSError):
+        return False
+    try:
+        if proc.identity(pid) != named:
+            return False
+        signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True

@@ -1,131 +1,114 @@
-"""The process backend: the contract of a service without an engine. Own cores, own environment, dies with the harness."""
+"""The process backend: a service as a child of the harness, on its own cores, dead when the harness is dead.
+
+Needs no engine and no rights. It must never promise what it cannot hold without them: see LOST.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import signal
 import subprocess
-import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from harness.target import inspect
-from harness.target.service import Exit, Placement, Program, TargetFailed
+from harness.target import proc, starting, words
+from harness.target.service import Exit, Placement, Program
 
+STOP_LIMIT_S = 3.0
 LOST = (
-    "Lost with it: isolation (the target sees this host's files and processes), the memory limit of the study (not "
-    "enforced), and the exact CPU account of a container."
+    "What is lost without Docker: the service is not isolated from this host (files, processes, network), and the "
+    "memory limit of the study is not enforced."
 )
-STOP_LIMIT_S = 5.0
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class ChildService:
-    """A service that is a child process of the harness."""
+    """A service that is a child process."""
 
     def __init__(self, process: subprocess.Popen[bytes], output: IO[bytes]) -> None:
-        """Keep the child and the file that its output goes to."""
-        self._process, self._output = process, output
+        """Watch `process`, and keep the end of what it writes to `output`."""
+        self._pid = process.pid
+        self._written = b""
+        self._reader = threading.Thread(target=self._read, args=(output,), name="service-log", daemon=True)
+        self._reader.start()
+        self._throttled_before_s = proc.cgroup_cpu_throttled_s(process.pid)
 
     @property
     def pid(self) -> int:
         """The child's process id."""
-        return self._process.pid
+        return self._pid
 
     def exited(self) -> Exit | None:
         """Return how the child ended, or None while it runs."""
-        code = self._process.poll()
-        if code is None:
+        # WNOWAIT leaves the child in place until it is stopped, so that its pid cannot come to name another process.
+        found = os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if found is None:
             return None
-        if code < 0:
-            return Exit(128 - code, oom_killed=False, words=f"ended by signal {signal.Signals(-code).name}")
-        return Exit(code, oom_killed=False, words=f"exit code {code}")
+        return words.ending(found.si_status + (0 if found.si_code == os.CLD_EXITED else words.SIGNAL_BASE))
 
     def log(self, lines: int = 20) -> str:
         """Return the end of what the child wrote."""
-        size = os.fstat(self._output.fileno()).st_size
-        text = os.pread(self._output.fileno(), 16384, max(0, size - 16384)).decode("utf-8", errors="replace")
-        return "\n".join(text.splitlines()[-lines:])
+        if self.exited() is not None:
+            self._reader.join(timeout=0.5)
+        return words.tail(self._written, lines)
 
     def cgroup_cpu_throttled_s(self) -> float | None:
-        """Return None: a child shares the harness's cgroup."""
-        return None
+        """Return the throttled seconds since the start; the child shares the harness's cgroup, and its quota if any."""
+        now = proc.cgroup_cpu_throttled_s(self._pid)
+        return None if now is None or self._throttled_before_s is None else now - self._throttled_before_s
+
+    def _read(self, output: IO[bytes]) -> None:
+        with output:
+            while chunk := os.read(output.fileno(), 65536):
+                self._written = (self._written + chunk)[-words.MOST_LOG_BYTES :]
 
 
 class ProcessBackend:
-    """Starts the program as a child; records it in `children` so that a later run can end what a dead one left."""
+    """Serves programs as children. `children` is the file that names them while they live, for `leftovers`."""
 
     name = "process"
 
-    def __init__(self, children: Path) -> None:
-        """`children` is the file that names living children: pid, start time, boot id."""
+    def __init__(self, children: Path, stop_limit_s: float = STOP_LIMIT_S) -> None:
+        """Touch nothing yet; `stop_limit_s` is what a service gets between SIGTERM and SIGKILL."""
         self._children = children
+        self._stop_limit_s = stop_limit_s
 
     @contextmanager
     def serve(self, program: Program, placement: Placement) -> Iterator[ChildService]:
-        """Start the program on its cores with its environment only, and end it on leaving."""
-        with tempfile.TemporaryFile() as output:
-            process = self._start(program, placement, output)
-            try:
-                self._record(process.pid)
-                yield ChildService(process, output)
-            finally:
-                _stop(process)
+        """Start the program as a child and yield it; on leaving, end it and whatever it started."""
+        process = starting.child(
+            [str(program.binary)],
+            cores=placement.cores,
+            env=starting.environment(program, placement),
+            output=subprocess.PIPE,
+            folder=Path("/"),
+        )
+        try:
+            self._record(process.pid)
+            assert process.stdout is not None  # noqa: S101 - a pipe was asked for
+            yield ChildService(process, process.stdout)
+        finally:
+            _stop(process, self._stop_limit_s)
+            with contextlib.suppress(OSError):
                 self._children.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Nothing is kept for the run."""
-
-    def _start(self, program: Program, placement: Placement, output: IO[bytes]) -> subprocess.Popen[bytes]:
-        parent = os.getpid()
-
-        def prepare() -> None:
-            # Between fork and exec: die with the harness, even when it is killed, and stay on our own cores.
-            _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != parent:
-                os._exit(1)
-            os.sched_setaffinity(0, placement.cores)
-
-        try:
-            return subprocess.Popen(
-                [str(program.binary)],
-                env={**program.environment, **service_environment(placement)},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                cwd="/",
-                start_new_session=True,
-                preexec_fn=prepare,  # noqa: PLW1509 - two system calls, no lock of another thread is taken
-            )
-        except (OSError, subprocess.SubprocessError) as error:
-            raise TargetFailed(f"the program cannot be started: {error}") from error
+        """Nothing is left: every child ended with its block."""
 
     def _record(self, pid: int) -> None:
-        row = {"pid": pid, "start_ticks": inspect.start_ticks(pid), "boot_id": inspect.boot_id()}
-        with contextlib.suppress(OSError):  # a full disk must not lose the window; PDEATHSIG ends the child anyway
-            self._children.write_text(json.dumps([row]), encoding="utf-8")
+        content = {"owner": proc.identity(os.getpid()), "children": [proc.identity(pid)]}
+        # A full disk must not cost the window: the child dies with the harness anyway.
+        with contextlib.suppress(OSError):
+            self._children.write_text(json.dumps(content) + "\n", encoding="utf-8")
 
 
-def service_environment(placement: Placement) -> dict[str, str]:
-    """Return the variables that every service gets, in every backend."""
-    return {
-        "PORT": str(placement.port),
-        "ADMIN_PORT": str(placement.admin_port),
-        "HARNESS_NONCE": placement.nonce,
-    }
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(STOP_LIMIT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+def _stop(process: subprocess.Popen[bytes], limit_s: float) -> None:
+    """SIGTERM, then SIGKILL for the whole session. Until the last line the pid is the child's, dead or alive."""
+    os.kill(process.pid, signal.SIGTERM)
+    proc.wait_gone(process.pid, limit_s)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

@@ -1,27 +1,46 @@
-"""A variant's runtime.rs: one small template over the lines that the knob table gives. Pure text, nothing written."""
+"""What a variant is made of: its runtime.rs and its environment. Pure, apart from reading the one template."""
 
 from __future__ import annotations
 
-from functools import cache
+from pathlib import Path
 
-from jinja2 import Environment, StrictUndefined, Template
+import jinja2
 
 from harness import variant as variants
 from harness.study import knobs
-from harness.study.manifest import RUNTIME_TEMPLATE
-from harness.study.model import Study
+from harness.study.model import Level, Study
 from harness.variant import Variant
+
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(Path(__file__).parent),
+    undefined=jinja2.StrictUndefined,
+    autoescape=False,  # noqa: S701 - the output is Rust, not HTML; calls come from the knob table only
+    keep_trailing_newline=True,
+)
 
 
 def runtime_rs(study: Study, variant: Variant) -> str:
-    """Return the Rust source of the variant's runtime; an own crate's committed file where the variant changes nothing."""
+    """Return the Rust of the variant: an own crate's committed file where nothing of it changes, else rendered."""
     if study.target.own_runtime is not None and variants.is_verbatim(study, variant):
         return study.target.own_runtime
-    return _template().render(calls=knobs.builder_calls(variants.runtime_values(study, variant)))
+    return rendered(knobs.builder_calls(variants.runtime_values(study, variant)))
 
 
-@cache
-def _template() -> Template:
-    # Autoescape is for HTML; in Rust it would turn quotes into entities.
-    environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)  # noqa: S701
-    return environment.from_string(RUNTIME_TEMPLATE.read_text(encoding="utf-8"))
+def rendered(calls: tuple[str, ...]) -> str:
+    """Return a runtime.rs that makes these Builder calls."""
+    return _TEMPLATES.get_template("runtime.rs.j2").render(calls=calls)
+
+
+def environment(study: Study, variant: Variant) -> dict[str, str]:
+    """Return OPT_<NAME> for every option and setting of the target, complete."""
+    values = {**study.target.settings, **variants.option_values(study, variant)}
+    return {f"OPT_{name.upper()}": text(level) for name, level in sorted(values.items())}
+
+
+def text(level: Level) -> str:
+    """Return a level as an environment variable holds it: 2.0 is "2", True is "true"."""
+    if isinstance(level, bool):
+        return str(level).lower()
+    if isinstance(level, float) and level.is_integer():
+        return str(int(level))
+    return str(level)

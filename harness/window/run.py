@@ -140,7 +140,7 @@ def _drive(step: Step, bench: Bench, place: Place, service: Service, watch: Watc
 
 def _death(service: Service) -> tuple[str, ...]:
     ended = service.exited()
-    return () if ended is None else (inspect.ended_in_words("the service ended during the window", ended, service),)
+    return () if ended is None else (f"the service {ended.words} during the window",)
 
 
 def _facts(bench: Bench, driven: Driven, watch: Watch, service: Service, admin_port: int) -> HostFacts:

@@ -1,5 +1,6 @@
 """A relay before the Docker engine's socket that a test can stop: for the engine it is as if it had gone away."""
 
+import contextlib
 import socket
 import threading
 
@@ -11,13 +12,11 @@ def pump(source, sink):
         while data := source.recv(65536):
             sink.sendall(data)
     except OSError:
-        pass
+        return
     finally:
         for end in (source, sink):
-            try:
+            with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
 
 
 def serve(path):

@@ -29,14 +29,10 @@ def ours(run_id=""):
 def replayed(harness):
     """Replay next_step over every prefix of the ledger and return the first step that was not the one run, if any."""
     study, history = load(harness.study), read_history(RunFolder(harness.run_folder()))
-    written = [(record.after, 0, record) for record in history.decisions]
-    written = sorted(
-        [*((record.after, record.k, "decision", record) for record in history.decisions)]
-        + [*((record.n - 1, record.after + 0.5, "window", record) for record in history.windows)],
-        key=lambda row: row[:2],
-    )
+    decided = [(record.after, record.k, "decision", record) for record in history.decisions]
+    measured = [(record.n - 1, record.after + 0.5, "window", record) for record in history.windows]
     windows, decisions = [], []
-    for _, _, kind, record in written:
+    for _, _, kind, record in sorted([*decided, *measured], key=lambda row: row[:2]):
         prefix = history.model_copy(update={"windows": tuple(windows), "decisions": tuple(decisions)})
         step = search.next_step(study, prefix)
         if kind == "decision":

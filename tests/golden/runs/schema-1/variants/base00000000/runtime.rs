@@ -1,0 +1,3 @@
+// the measured file
+Builder::new_multi_thread()
+        .enable_all()
