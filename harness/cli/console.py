@@ -83,6 +83,8 @@ class Progressing:
             return
         value = objective_words(study, record)
         why = f"  ({record.reasons[0]})" if record.reasons and record.validity is not Validity.VALID else ""
+        if record.validity is Validity.FAILED and record.log.strip():
+            why += f"\n{'':>10}{record.log.strip().splitlines()[-1][:200]}"
         changed = {name: level for name, level in record.values.items() if study.baseline.get(name) != level}
         what = ", ".join(f"{name}={level}" for name, level in changed.items()) or "baseline"
         clock = time.strftime("%H:%M:%S", time.localtime(record.ended))

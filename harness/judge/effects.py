@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from harness import variant
 from harness.judge import score
@@ -190,7 +190,7 @@ def _one_sided(contrast: Contrast) -> float:
         return math.nan
     if contrast.error == 0:
         return 0.5 if contrast.estimate == 0 else float(contrast.estimate > 0)
-    return float(stats.t.cdf(contrast.estimate / contrast.error, contrast.freedom))
+    return float(special.stdtr(contrast.freedom, contrast.estimate / contrast.error))
 
 
 def _row(study: Study, one_off: OneOff, contrast: Contrast | None, p: _Adjusted, n: int) -> Effect:
@@ -202,7 +202,7 @@ def _row(study: Study, one_off: OneOff, contrast: Contrast | None, p: _Adjusted,
     if at not in p.better:
         words = "not resolved: no repeated window to tell the noise from"
         return Effect(one_off.knob, one_off.level, at, effect, None, n, None, "not resolved", words)
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, contrast.freedom)) * contrast.error
+    half = float(special.stdtrit(contrast.freedom, (1 + CONFIDENCE) / 2)) * contrast.error
     ends = (score.gain(study, contrast.estimate + half), score.gain(study, contrast.estimate - half))
     p_holm = p.better[at] if effect >= 0 else p.worse[at]
     call: Call = "not resolved" if p_holm > FAMILY_ALPHA else "better" if effect >= 0 else "worse"

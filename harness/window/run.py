@@ -140,7 +140,7 @@ def _drive(step: Step, bench: Bench, place: Place, service: Service, watch: Watc
 
 def _death(service: Service) -> tuple[str, ...]:
     ended = service.exited()
-    return () if ended is None else (f"the service {ended.words} during the window",)
+    return () if ended is None else (f"the service did not survive the window: {ended.words}",)
 
 
 def _facts(bench: Bench, driven: Driven, watch: Watch, service: Service, admin_port: int) -> HostFacts:

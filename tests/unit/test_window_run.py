@@ -1,0 +1,213 @@
+"""One window from end to end, with fakes at the two seams only: a service that answers by hand, a generator of known samples."""
+
+import http.server
+import json
+import os
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness import variant
+from harness.errors import MachineError
+from harness.load import samples
+from harness.load.job import COMPLETED, Driven, TargetRefused
+from harness.study import load
+from harness.target.service import Exit, Program, TargetFailed
+from harness.variant import Step
+from harness.window import run as window
+from harness.window.cores import core_map
+from harness.window.measurement import Validity
+from harness.window.run import Bench, Place
+
+QUICKSTART = Path(__file__).resolve().parents[2] / "studies" / "quickstart.yaml"
+N = 100
+
+
+class Answers(http.server.BaseHTTPRequestHandler):
+    """The probe of a target, answered by hand."""
+
+    def do_GET(self):
+        body = self.server.answers.get(self.path, "")
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def log_message(self, *_):
+        pass
+
+
+class FakeService:
+    """A service inside this process."""
+
+    pid = os.getpid()
+
+    def __init__(self):
+        self.end = None
+
+    def exited(self):
+        return self.end
+
+    def log(self, lines=20):
+        return "\n".join(["last words"][:lines])
+
+    def cgroup_cpu_throttled_s(self):
+        return None
+
+
+class FakeBackend:
+    """Serves the probe's answers on the ports that it is given."""
+
+    name = "fake"
+
+    def __init__(self, runtime=None, requests=N):
+        self.runtime, self.requests, self.service, self.stopped = runtime or {}, requests, FakeService(), 0
+
+    @contextmanager
+    def serve(self, program, placement):
+        options = {name.removeprefix("OPT_").lower(): value for name, value in program.environment.items()}
+        runtime = {"flavor": "multi_thread", "workers": 1, "options": options, "nonce": placement.nonce, **self.runtime}
+        answers = {"/runtime": json.dumps(runtime), "/metrics": f"http_requests_total {self.requests}\n"}
+        servers = [
+            http.server.ThreadingHTTPServer(("127.0.0.1", port), Answers)
+            for port in (placement.port, placement.admin_port)
+        ]
+        for server in servers:
+            server.answers, server.daemon_threads = answers, True
+            threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        try:
+            yield self.service
+        finally:
+            self.stopped += 1
+            for server in servers:
+                server.shutdown()
+                server.server_close()
+
+    def close(self):
+        pass
+
+
+class FakeGenerator:
+    """Writes samples of 1 to 100 ms, or raises what it is told."""
+
+    pid = os.getpid()
+
+    def __init__(self, error=None, at_end=lambda: None):
+        self.error, self.at_end = error, at_end
+
+    def drive(self, job, on_start):
+        if self.error:
+            raise self.error
+        start = time.monotonic_ns()
+        t0, t1 = start + 10_000_000, start + 210_000_000
+        on_start(start, t0, t1)
+        time.sleep(0.25)
+        intended = np.linspace(t0, t1 - 1, N).astype(np.int64)
+        done = intended + np.arange(1, N + 1) * 1_000_000
+        zeros = np.zeros(N, dtype=np.int64)
+        samples.write(
+            job.samples,
+            samples.Samples(
+                intended, intended + 1000, intended + 2000, done, (zeros + COMPLETED).astype(np.int8),
+                (zeros + 200).astype(np.int16), zeros.astype(np.int32), zeros.astype(np.int16), zeros.astype(np.int32),
+            ),
+        )  # fmt: skip
+        self.at_end()
+        return Driven(start, t0, t1, t1 + 1_000_000, N, N, N, N, 64, 0, N)
+
+    def close(self):
+        pass
+
+
+@pytest.fixture(scope="module")
+def study():
+    return load(QUICKSTART)
+
+
+def program(study, wanted):
+    from harness.target.render import environment
+
+    return Program(wanted.id, Path("/bin/true"), "digest", environment(study, wanted), "// rust\n", 0.5, cached=False)
+
+
+def ran(study, tmp_path, backend=None, generator=None, build=program):
+    step = Step("calibrate", "baseline", 0, 0, 0, variant.baseline(study), 7)
+    bench = Bench(study, build, backend or FakeBackend(), generator or FakeGenerator(), core_map((0, 1), 1))
+    (tmp_path / "window").mkdir()
+    (tmp_path / "variant").mkdir()
+    return window.run(step, bench, Place(tmp_path / "window", tmp_path / "variant", None, new_variant=True))
+
+
+def test_a_window_gives_figures_series_and_what_was_measured(study, tmp_path):
+    seen = ran(study, tmp_path)
+
+    assert (seen.figures.p50_ms, seen.figures.p95_ms, seen.figures.offered) == (50.0, 95.0, N)
+    assert (seen.host.server_requests, seen.host.sent_requests, seen.host.lateness_p50_ms) == (N, N, 0.001)
+    assert seen.in_force["workers"] == 1
+    assert (seen.stages.build_s, round(seen.stages.measure_s, 6), seen.new_variant) == (0.5, 0.2, True)
+    assert (tmp_path / "variant" / "runtime.rs").read_text() == "// rust\n"
+    assert json.loads((tmp_path / "variant" / "variant.json").read_text())["options"] == {"fraud_check": "inline"}
+    assert sorted(file.name for file in (tmp_path / "window").iterdir()) == [
+        "container.log",
+        "samples.parquet",
+        "series.parquet",
+    ]
+
+
+def test_settings_that_are_not_in_force_fail_the_window(study, tmp_path):
+    backend = FakeBackend(runtime={"workers": 3})
+
+    seen = ran(study, tmp_path, backend)
+
+    assert seen.validity is Validity.FAILED
+    assert "workers" in seen.reasons[0]
+    assert seen.figures is None
+    assert backend.stopped == 1
+
+
+def test_a_target_that_refuses_the_load_fails_the_window_with_its_words(study, tmp_path):
+    seen = ran(study, tmp_path, generator=FakeGenerator(TargetRefused("POST /payments answered 500")))
+
+    assert (seen.validity, seen.reasons) == (Validity.FAILED, ("POST /payments answered 500",))
+    assert seen.log == "last words"
+
+
+def test_a_service_that_dies_fails_the_window_and_keeps_its_figures(study, tmp_path):
+    backend = FakeBackend()
+    end = Exit(137, oom_killed=True, words="killed by the kernel: it reached its memory limit")
+
+    seen = ran(study, tmp_path, backend, FakeGenerator(at_end=lambda: setattr(backend.service, "end", end)))
+
+    assert seen.validity is Validity.FAILED
+    assert seen.reasons[0] == "the service did not survive the window: killed by the kernel: it reached its memory limit"
+    assert seen.figures.offered == N
+
+
+def test_a_program_that_cannot_be_built_fails_the_window_with_the_compilers_words(study, tmp_path):
+    def broken(_study, _variant):
+        raise TargetFailed("the build failed: expected `;`", "error: expected `;`")
+
+    seen = ran(study, tmp_path, build=broken)
+
+    assert (seen.validity, seen.log) == (Validity.FAILED, "error: expected `;`")
+
+
+def test_a_request_that_nobody_of_us_sent_makes_the_window_invalid(study, tmp_path):
+    seen = ran(study, tmp_path, FakeBackend(requests=N + 1))
+
+    assert seen.validity is Validity.INVALID
+    assert any(f"the server counted {N + 1} requests" in reason for reason in seen.reasons)
+
+
+@pytest.mark.parametrize("error", [MachineError("the generator died"), KeyboardInterrupt()])
+def test_what_ends_the_run_takes_the_service_away_first(study, tmp_path, error):
+    backend = FakeBackend()
+
+    with pytest.raises(type(error)):
+        ran(study, tmp_path, backend, FakeGenerator(error))
+
+    assert backend.stopped == 1
