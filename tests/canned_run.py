@@ -1,4 +1,4 @@
-"""A run folder made by hand for the tests of the report: the quickstart's plan with seeded figures, through the real ledger.
+"""A run folder for the tests of the report: the plan of the quickstart with seeded figures, through the real ledger.
 
 Speeds are a known function of the knobs plus seeded noise; decisions are what `judge` makes of them.
 """
@@ -155,7 +155,6 @@ def write(results, *, pairs=6, tested=BLOCKING, true_ms=p95_ms, spoil=None, chan
         json.dumps({**RUN, "baseline": {**RUN["baseline"], "id": variant(BASELINE).id}, **(changes or {})})
     )
     ledger = Ledger(folder)
-    random = np.random.default_rng(7)
     clock = START + 2
     ledger.append_decision(Decision("plan", {"windows": 16 + 2 * pairs, "pairs": pairs}), clock)
     seen = set()
@@ -164,12 +163,14 @@ def write(results, *, pairs=6, tested=BLOCKING, true_ms=p95_ms, spoil=None, chan
             ledger.append_decision(Decision("freeze", _freeze(pairs, tested)), clock)
         new = step.variant.id not in seen
         seen.add(step.variant.id)
-        made = _measurement(true_ms(step.variant.values), random, clock, first=n == 1, new=new, step=step)
+        made = _measurement(
+            true_ms(step.variant.values), np.random.default_rng([7, n]), clock, first=n == 1, new=new, step=step
+        )
         made = spoil(n, made) if spoil else made
         if made is None:
             break
         ledger.append_window(step, made)
-        _keep(folder, step, n, made, samples, random)
+        _keep(folder, step, n, made, samples)
         clock = made.ended + 0.05
     if finished:
         _decide(folder, ledger, pairs, tested, clock)
@@ -216,7 +217,7 @@ def _step(phase, values, block, position, seed):
 
 
 def _measurement(true_ms, random, clock, *, first, new, step):
-    p95 = float(true_ms * np.exp(random.normal(0, 0.04)))
+    p95 = float(true_ms * np.exp(random.normal(0, 0.02)))
     build = 31.0 if first else 0.9 if new else 0.0
     stages = StageTimes(build, 0.21, 0.03, 1.0, 7.0, 0.1, 0.12, build + 8.46)
     figures = Figures(
@@ -263,7 +264,12 @@ def lost(made, validity, reason, log=""):
     return replace(made, validity=validity, reasons=(reason,), figures=figures, log=log)
 
 
-def _keep(folder, step, n, made, samples, random):
+def shifted(made, seconds):
+    """The same window, `seconds` later."""
+    return replace(made, started=made.started + seconds, ended=made.ended + seconds)
+
+
+def _keep(folder, step, n, made, samples):
     kept = folder.variant(step.variant.id)
     calls = "".join(
         f"\n        .{name}({level})" for name, level in step.variant.values.items() if name != "fraud_check"
@@ -276,6 +282,7 @@ def _keep(folder, step, n, made, samples, random):
         json.dumps({"id": step.variant.id, "environment": environment, "program_sha256": "0"})
     )
     if samples and step.phase == "confirm" and made.figures:
+        random = np.random.default_rng([8, n])
         window = folder.fresh_window(n)
         write_samples(window / "samples.parquet", samples, made.figures.p95_ms, random)
         write_series(window / "series.parquet", step.variant.values["fraud_check"] == "inline", random)

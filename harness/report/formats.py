@@ -87,6 +87,12 @@ def at_least(share: float, width: float | None) -> str:
     return f"{100 * share:.1g} %"
 
 
+def at_most(share: float, width: float | None) -> str:
+    """Return the upper bound of a size, rounded up."""
+    places = decimals(None if width is None else 100 * width)
+    return f"{_outward(share, places, math.ceil).lstrip('+')} %"
+
+
 def change_range(low: float | None, high: float | None) -> str:
     """Return an interval of relative changes, rounded outwards: "-82 to -77 %". An open end says so."""
     if low is None and high is None:

@@ -65,7 +65,7 @@ def places(run: Run) -> tuple[tuple[str, str], ...]:
         ("load", f"{load.model} model, {offered}, {load.connections} connections, time-out {load.timeout_s:g} s"),
         ("requests", ", ".join(run.requests) or formats.NOTHING),
         ("window", f"{times.warmup_s:g} s warm-up, {times.measure_s:g} s measured, up to {times.drain_s:g} s drain"),
-        ("versions", ", ".join(f"{name} {version}" for name, version in run.versions.items() if version)),
+        ("versions", ", ".join(_versions(run))),
         ("commit", run.commit or "none"),
         ("run", run.id),
     ]
@@ -92,6 +92,12 @@ def _value(run: Run, values: Mapping[str, Level], name: str) -> str:
     fallback = run.resolved.get(name) if values is run.baseline.values else None
     resolved = fallback or knobs.resolved(runtime, run.study.target.cpus).get(name)
     return "unset" if resolved is None else f"unset ({level_words(resolved)})"
+
+
+def _versions(run: Run) -> list[str]:
+    """Return "name version" of each; what names itself ("rustc 1.96.0") is not named twice."""
+    told = {name: str(version) for name, version in run.versions.items() if version}
+    return [version if version.startswith(f"{name} ") else f"{name} {version}" for name, version in told.items()]
 
 
 def _memory(host: Mapping[str, object]) -> str:

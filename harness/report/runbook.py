@@ -128,5 +128,5 @@ def _ruled_out(run: Run) -> str:
     verdict = run.verdict
     if verdict is None or verdict.interval[1] is None:
         return ""
-    most = formats.percent(max(0.0, verdict.interval[1]), words.interval_width(verdict.interval))
+    most = formats.at_most(max(0.0, verdict.interval[1]), words.interval_width(verdict.interval))
     return f"For {change_words(verdict.winner)}, gains above {most} are ruled out (95 % confidence)."

@@ -112,7 +112,9 @@ def _call(effect: Effect) -> str:
     if effect.call != "not resolved" or effect.interval is None:
         return effect.words
     largest = max(abs(end) for end in effect.interval)
-    return f"not resolved (smaller than {formats.percent(largest)})" if math.isfinite(largest) else "not resolved"
+    if not math.isfinite(largest):
+        return "not resolved"
+    return f"not resolved (smaller than {formats.at_most(largest, words.interval_width(effect.interval))})"
 
 
 def _figure_row(run: Run, key: str, base: Sequence[WindowRecord], tested: Sequence[WindowRecord]) -> FigureRow:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from harness.ledger.record import WindowRecord
 from harness.report.read import Run
 
-PAUSE_S = 60.0
-"""Nothing between two windows takes a minute (the search takes tenths of a second): a longer gap is a run that was
-interrupted and went on later."""
+PAUSE_S = 90.0
+"""Between two windows the loop waits a minute for a quiet host at the most: a longer gap is a run that was interrupted and
+went on later."""
 
 STAGES = {
     "build": "build_s",
@@ -32,7 +32,7 @@ class Timing:
 
     `measuring_s` is the sum of [t0, t1); under load is warm-up, measure and drain. Overhead is what else a window
     takes, as a mean over the windows that came to measure: all, those of a variant seen before, those of a new one.
-    The run's first window, which builds all dependencies, is in none of the two latter. None: there was no such window.
+    The run's first window, which may build all dependencies, is left out of the means. None: there was no other window.
     """
 
     wall_s: float
@@ -67,7 +67,7 @@ def timing(run: Run) -> Timing:
         measuring_s=sum(record.stages.measure_s for record in windows),
         under_load_s=loaded,
         under_load_share=loaded / (elapsed - paused) if elapsed > paused else None,
-        overhead_per_window_s=_mean_overhead(measured),
+        overhead_per_window_s=_mean_overhead(later),
         overhead_seen_s=_mean_overhead([record for record in later if not record.new_variant]),
         overhead_new_s=_mean_overhead([record for record in later if record.new_variant]),
     )

@@ -1,8 +1,7 @@
 """The knob table: every setting of `tokio::runtime::Builder` that a study may name, and what it really does.
 
-Checked against the sources of Tokio 1.54.1. Left out on purpose: settings that cannot be searched (hooks, names,
-`start_paused`, `build_local`), `enable_io_uring` (needs cargo features that the targets do not compile in, and concerns
-files only), and histograms (they change timing, so they are the same in all scored windows: off).
+Checked against the sources of Tokio 1.54.1. TABLE has a row for each setting that can be searched, NOT_SEARCHED the reason
+for each that cannot.
 """
 
 from __future__ import annotations
@@ -286,6 +285,45 @@ _ROWS = (
 
 TABLE: dict[str, RuntimeKnob] = {row.name: row for row in _ROWS}
 """Every runtime knob by name, in the order in which its call is rendered."""
+
+
+_CHANGES_TIMING = "it costs time in every poll or thread, so it is off in all scored windows"
+_NAME_ONLY = "it names things and changes nothing that is measured"
+
+NOT_SEARCHED: dict[str, str] = {
+    "build": "every variant calls it",
+    "build_local": "on multi_thread it panics, and a LocalRuntime is another kind of program",
+    "enable_all": "every variant calls it",
+    "enable_io": "sockets panic without it; every variant calls enable_all",
+    "enable_time": "timers panic without it; every variant calls enable_all",
+    "enable_io_uring": "it needs cargo features that the targets do not compile in, and concerns files only, not sockets",
+    "enable_metrics_poll_count_histogram": _CHANGES_TIMING,
+    "enable_metrics_poll_time_histogram": _CHANGES_TIMING,
+    "enable_metrics_schedule_latency_histogram": _CHANGES_TIMING,
+    "metrics_poll_count_histogram_buckets": _CHANGES_TIMING,
+    "metrics_poll_count_histogram_resolution": _CHANGES_TIMING,
+    "metrics_poll_count_histogram_scale": _CHANGES_TIMING,
+    "metrics_poll_time_histogram_configuration": _CHANGES_TIMING,
+    "metrics_schedule_latency_histogram_configuration": _CHANGES_TIMING,
+    "track_task_schedule_latency": _CHANGES_TIMING,
+    "name": _NAME_ONLY,
+    "new_current_thread": "write flavor: current_thread",
+    "new_multi_thread": "write flavor: multi_thread",
+    "on_after_task_poll": _CHANGES_TIMING,
+    "on_before_task_poll": _CHANGES_TIMING,
+    "on_task_spawn": _CHANGES_TIMING,
+    "on_task_terminate": _CHANGES_TIMING,
+    "on_thread_park": _CHANGES_TIMING,
+    "on_thread_start": "it is code, not a value",
+    "on_thread_stop": "it is code, not a value",
+    "on_thread_unpark": _CHANGES_TIMING,
+    "rng_seed": "it fixes the order of select! and where stealing starts: a source of noise, not a setting that serves better",
+    "start_paused": "it stops the clock, for tests only; on multi_thread it panics",
+    "thread_name": _NAME_ONLY,
+    "thread_name_fn": _NAME_ONLY,
+    "unhandled_panic": "ShutdownRuntime ends the service at the first panic, and panics itself on multi_thread",
+}
+"""Every other method of Builder, and why no study may search it. With TABLE this is all of Builder; a test compares."""
 
 
 def canonical(values: Mapping[str, Level], default_workers: int) -> dict[str, Level]:

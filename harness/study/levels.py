@@ -101,6 +101,8 @@ def _level(name: str, level: Level, target: Target, faults: Faults, *loc: str | 
 
 
 def _no_such_knob(name: str, target: Target) -> str:
+    if name in knobs.NOT_SEARCHED:
+        return f"cannot be searched: {knobs.NOT_SEARCHED[name]}"
     options = [option.name for option in target.options]
     return (
         f"is neither a knob of Tokio's runtime nor an option of {target.name}. "

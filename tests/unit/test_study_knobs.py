@@ -1,5 +1,8 @@
 """The knob table: what a study may set, what Tokio makes of it, what is refused before anything is built."""
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -136,3 +139,20 @@ def test_the_resolved_baseline_says_what_tokio_uses():
         "multi_thread",
     )
     assert "worker_threads" not in knobs.resolved({"flavor": "current_thread"}, default_workers=1)
+
+
+@pytest.mark.cargo
+def test_the_two_tables_together_are_all_of_tokios_builder():
+    home = Path.home() / ".cargo" / "registry" / "src"
+    sources = sorted(home.glob("*/tokio-1.54.1/src/runtime/builder.rs"))
+    assert sources, "the pinned Tokio is not in cargo's registry: build a target first"
+    public = set(re.findall(r"^ +pub fn (\w+)", sources[0].read_text(), re.MULTILINE))
+
+    assert {"flavor"} | public - {"new_multi_thread", "new_current_thread"} <= set(knobs.TABLE) | set(
+        knobs.NOT_SEARCHED
+    )
+    assert set(knobs.TABLE) | set(knobs.NOT_SEARCHED) <= {"flavor"} | public
+
+
+def test_no_setting_is_in_both_tables():
+    assert set(knobs.TABLE) & set(knobs.NOT_SEARCHED) == set()

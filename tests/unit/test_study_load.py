@@ -231,5 +231,11 @@ def test_an_id_rests_on_sources_and_settings_too(write):
     assert len(ids) == 3
 
 
+def test_a_builder_setting_that_cannot_be_searched_says_why(write):
+    (line,) = faults(write(GOOD.replace("worker_threads: [2, 4]", "enable_io_uring: [true]")))
+
+    assert "cannot be searched: it needs cargo features" in line
+
+
 def test_the_schema_is_json():
     assert json.loads(schema_file.text())["required"] == ["study", "target", "load", "objective", "knobs"]

@@ -183,7 +183,9 @@ def test_a_service_that_dies_fails_the_window_and_keeps_its_figures(study, tmp_p
     seen = ran(study, tmp_path, backend, FakeGenerator(at_end=lambda: setattr(backend.service, "end", end)))
 
     assert seen.validity is Validity.FAILED
-    assert seen.reasons[0] == "the service did not survive the window: killed by the kernel: it reached its memory limit"
+    assert (
+        seen.reasons[0] == "the service did not survive the window: killed by the kernel: it reached its memory limit"
+    )
     assert seen.figures.offered == N
 
 

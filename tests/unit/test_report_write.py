@@ -1,0 +1,182 @@
+import hashlib
+import json
+
+import canned_run
+import pytest
+
+from harness import report
+from harness.errors import MachineError
+from harness.report.summary import headline
+
+EVERY = {"report.html", "runbook.md", "summary.json", "recommended"}
+
+
+def digest(file):
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def test_a_finished_run_gets_every_file(tmp_path):
+    folder = canned_run.write(tmp_path)
+    report.write(folder)
+
+    assert {file.name for file in folder.iterdir()} >= EVERY
+    assert [file.name for file in folder.rglob("*.draft")] == []
+
+
+def test_the_summary_returned_is_the_one_written(tmp_path):
+    folder = canned_run.write(tmp_path)
+
+    assert report.write(folder) == json.loads((folder / "summary.json").read_text())
+
+
+def test_the_summary_has_the_keys_that_other_programs_rely_on(tmp_path):
+    summary = report.write(canned_run.write(tmp_path))
+
+    assert {"schema", "study", "backend", "objective", "verdict", "windows", "timing"} <= summary.keys()
+    assert {
+        "call",
+        "winner",
+        "at_least",
+        "estimate",
+        "interval",
+        "confidence",
+        "smallest_visible",
+        "reason",
+    } <= summary["verdict"].keys()
+    assert summary["windows"] == {"total": 28, "valid": 28, "degraded": 0, "invalid": 0, "failed": 0}
+    assert {"wall_s", "measuring_s", "overhead_per_window_s"} <= summary["timing"].keys()
+
+
+def test_the_headline_of_a_folder_is_the_one_of_its_summary(tmp_path):
+    folder = canned_run.write(tmp_path)
+
+    assert report.write(folder)["headline"] == headline(folder)
+
+
+def test_an_unfinished_run_gets_a_page_but_no_summary_file(tmp_path):
+    folder = canned_run.write(tmp_path, finished=False)
+    summary = report.write(folder)
+
+    assert (summary["verdict"]["call"], summary["finished"]) == ("inconclusive", False)
+    assert {"report.html", "runbook.md"} <= {file.name for file in folder.iterdir()}
+    assert not (folder / "summary.json").exists()
+    assert not (folder / "recommended" / "runtime.rs").exists()
+
+
+def test_the_recommended_file_is_the_one_that_was_measured(tmp_path):
+    folder = canned_run.write(tmp_path, tested=canned_run.BOTH)
+    report.write(folder)
+    measured = folder / "variants" / canned_run.variant(canned_run.BOTH).id / "runtime.rs"
+
+    assert digest(measured) == digest(folder / "recommended" / "runtime.rs")
+
+
+def test_the_recommended_variant_has_options_settings_and_versions_apart(tmp_path):
+    folder = canned_run.write(tmp_path, tested=canned_run.BOTH)
+    report.write(folder)
+    told = json.loads((folder / "recommended" / "variant.json").read_text())
+
+    assert (told["runtime"], told["options"]) == ({"worker_threads": 4}, {"fraud_check": "spawn_blocking"})
+    assert told["settings"] == {"check_cpu_ms": 0.2, "check_ms": 2.0}
+    assert told["versions"]["tokio"] == "1.54.1"
+
+
+def test_a_lock_file_of_the_variant_is_recommended_with_it(tmp_path):
+    folder = canned_run.write(tmp_path)
+    (folder / "variants" / canned_run.variant(canned_run.BLOCKING).id / "Cargo.lock").write_text("version = 4\n")
+    report.write(folder)
+
+    assert (folder / "recommended" / "Cargo.lock").read_text() == "version = 4\n"
+
+
+def test_without_a_win_the_baseline_is_recommended(tmp_path):
+    folder = canned_run.write(tmp_path, true_ms=lambda _: 12.0)
+    report.write(folder)
+    told = json.loads((folder / "recommended" / "variant.json").read_text())
+
+    assert (told["change"], told["options"]) == ({}, {"fraud_check": "inline"})
+
+
+def test_what_is_recommended_no_more_is_removed_when_the_report_is_made_again(tmp_path):
+    folder = canned_run.write(tmp_path)
+    report.write(folder)
+    decisions = folder / "decisions.jsonl"
+    decisions.write_text("".join(decisions.read_text().splitlines(keepends=True)[:-1]))
+    report.write(folder)
+
+    assert list((folder / "recommended").iterdir()) == []
+
+
+def test_a_variant_folder_that_is_gone_is_no_obstacle(tmp_path):
+    folder = canned_run.write(tmp_path)
+    for file in (folder / "variants").rglob("*"):
+        if file.is_file():
+            file.unlink()
+    report.write(folder)
+
+    assert [file.name for file in (folder / "recommended").iterdir()] == ["variant.json"]
+
+
+def test_nothing_outside_the_run_folder_is_needed(tmp_path):
+    folder = canned_run.write(tmp_path / "here")
+    elsewhere = (tmp_path / "years" / "later").resolve()
+    elsewhere.parent.mkdir()
+    folder.rename(elsewhere)
+
+    assert report.write(elsewhere)["verdict"]["call"] == "better"
+
+
+def test_a_report_made_again_is_the_same(tmp_path):
+    folder = canned_run.write(tmp_path, samples=300)
+    report.write(folder)
+    first = {name: digest(folder / name) for name in ("report.html", "runbook.md", "summary.json")}
+    report.write(folder)
+
+    assert first == {name: digest(folder / name) for name in first}
+
+
+def test_a_file_in_the_way_of_a_folder_is_a_clear_error(tmp_path):
+    folder = canned_run.write(tmp_path)
+    (folder / "recommended").write_text("")
+
+    with pytest.raises(MachineError, match="recommended"):
+        report.write(folder)
+
+
+def runbook(folder):
+    report.write(folder)
+    return (folder / "runbook.md").read_text()
+
+
+def test_a_runbook_of_a_win_says_how_to_apply_check_and_undo_it(tmp_path):
+    text = runbook(canned_run.write(tmp_path, tested=canned_run.BOTH))
+
+    assert "OPT_FRAUD_CHECK=spawn_blocking" in text
+    assert ".worker_threads(4)" in text
+    assert "`blocking_queue_depth`" in text
+    assert "Set `worker_threads` back to unset (1)." in text
+    assert "OPT_CHECK_MS" not in text
+
+
+def test_a_runbook_without_a_win_says_what_was_tried_and_ruled_out(tmp_path):
+    text = runbook(canned_run.write(tmp_path, true_ms=lambda _: 12.0))
+
+    assert "Keep the baseline" in text
+    assert "| `worker_threads = 4` |" in text
+    assert "are ruled out (95 % confidence)" in text
+
+
+def test_a_string_of_the_run_cannot_open_a_tag_or_a_line_of_the_runbook(tmp_path):
+    hostile = {"study": "<script>\n# x|y"}
+    text = runbook(canned_run.write(tmp_path, changes=hostile))
+
+    assert "# Runbook: &lt;script> # x\\|y\n" in text
+
+
+def test_an_infinite_effect_is_null_in_the_summary(tmp_path):
+    def nearly_equal(values):
+        return 1e-300 if values.get("max_blocking_threads") == 8 else 1e300
+
+    folder = canned_run.write(tmp_path, true_ms=nearly_equal)
+
+    json.dumps(report.write(folder), allow_nan=False)
