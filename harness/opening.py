@@ -90,7 +90,6 @@ def opened(study: Study, results: Path, backend: str | None, resumed: Unfinished
         name, notice = chosen_backend(backend)
         folder = folders.create(results, study.name, time.time())
         notices = (notice,) if notice else ()
-        write_json(folder.run_json, described(study, folder, name, cores, notices))
         words += [f"fresh run in {folder.path}"]
     else:
         folder, name = resumed.folder, resumed.backend
@@ -99,15 +98,20 @@ def opened(study: Study, results: Path, backend: str | None, resumed: Unfinished
         notices = tuple(_read_run(folder).get("notices", ()))
     words += [*notices, *study.warnings, _cores_in_words(cores)]
     ledger = Ledger(folder)
+    before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores.harness)
     generator = LocustGenerator(cores.generator, folder.generator_log)
     serving = BACKENDS[name](folder)
     try:
+        if resumed is None:
+            about = described(study, folder, name, cores, notices)
+            write_json(folder.run_json, {**about, "generator_priority": generator.priority})
         bench = Bench(study, build.build, serving, generator, cores)
         yield Opened(ledger, bench, tuple(words))
     finally:
         generator.close()
         serving.close()
+        os.sched_setaffinity(0, before)
 
 
 def chosen_backend(asked: str | None) -> tuple[str, str]:
@@ -153,7 +157,7 @@ def described(
         "schema": SCHEMA,
         "run": folder.run_id,
         "study": study.name,
-        "study_file": study.file.name,
+        "study_file": str(study.file),
         "study_text": study.text,
         "study_digest": study.digest,
         "ground": target.ground,

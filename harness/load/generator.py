@@ -1,4 +1,4 @@
-"""The harness's end of the load generator: one child process that lives through the run. Never imports Locust itself."""
+"""The harness's end of the load generator: one child process that lives through the run. Never imports Locust."""
 
 from __future__ import annotations
 
@@ -14,41 +14,38 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import harness
 from harness.errors import MachineError
 from harness.load.job import Driven, Job, TargetRefused
 from harness.load.wire import job_line
 
 START_LIMIT_S = 60.0
-_MARGIN_S = 30.0
+MARGIN_S = 30.0
+"""How much longer than asked a window may take (verification, connecting, writing) before the child counts as stuck."""
+
+_TAIL_BYTES = 4096
+_TAIL_LINES = 10
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+_FOREIGN = ("PYTHON", "LOCUST", "GEVENT")
 
 
 class LocustGenerator:
-    """Starts the child on its own cores and hands it one job after the other."""
+    """Starts the child on its own cores and hands it one job after the other.
+
+    The kernel ends the child with the thread that made this object, so that thread has to live through the run.
+    """
 
     def __init__(self, cores: tuple[int, ...], log: Path) -> None:
         """Start the child on `cores`; what it writes goes to `log`. MachineError when it does not come up."""
         self._log = log
-        ours, theirs = socket.socketpair()
-        with ours, theirs, log.open("ab") as output:
-            self._process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "harness.load.locustfile",
-                    str(theirs.fileno()),
-                    str(os.getpid()),
-                    ",".join(str(core) for core in cores),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                pass_fds=[theirs.fileno()],
-            )
-            self._line = ours.dup()
         self._buffer = b""
-        self.priority = int(self._expect({"ready"}, START_LIMIT_S)["priority"])
-        """The child's nice value: negative where the machine lets it be raised."""
+        self._process, self._line = _start(cores, log)
+        try:
+            self.priority = int(self._expect({"ready"}, START_LIMIT_S)["priority"])
+            """The child's nice value: negative where the machine lets it be raised."""
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def pid(self) -> int:
@@ -56,16 +53,15 @@ class LocustGenerator:
         return self._process.pid
 
     def drive(self, job: Job, on_start: Callable[[int, int, int], None]) -> Driven:
-        """Have one window of load carried out; see `load.job.Generator`."""
+        """Have one window of load carried out; see `load.job.Generator`.
+
+        What interrupts it from outside (Ctrl-C, an error in `on_start`) ends the child, which would go on sending.
+        """
         try:
-            self._line.sendall(job_line(job))
-        except OSError as error:
-            raise self._died() from error
-        limit_s = job.times.warmup_s + job.times.measure_s + job.times.drain_s + job.load.timeout_s + _MARGIN_S
-        answer = self._expect({"started", "refused", "error"}, limit_s)
-        if answer["event"] == "started":
-            on_start(answer["start_ns"], answer["t0_ns"], answer["t1_ns"])
-            answer = self._expect({"driven", "refused", "error"}, limit_s)
+            answer = self._carried_out(job, on_start)
+        except BaseException:
+            self._process.kill()
+            raise
         if answer["event"] == "refused":
             raise TargetRefused(answer["words"])
         if answer["event"] == "error":
@@ -73,7 +69,7 @@ class LocustGenerator:
         return Driven(**{name: answer[name] for name in Driven.__dataclass_fields__})
 
     def close(self) -> None:
-        """End the child: closing the line is enough for a healthy one."""
+        """End the child: closing the line is enough for one that waits for a job."""
         self._line.close()
         try:
             self._process.wait(2)
@@ -81,7 +77,21 @@ class LocustGenerator:
             self._process.kill()
             self._process.wait()
 
+    def _carried_out(self, job: Job, on_start: Callable[[int, int, int], None]) -> dict[str, Any]:
+        try:
+            self._line.settimeout(START_LIMIT_S)
+            self._line.sendall(job_line(job))
+        except OSError as error:
+            raise self._died() from error
+        limit_s = job.times.warmup_s + job.times.measure_s + job.times.drain_s + job.load.timeout_s + MARGIN_S
+        answer = self._expect({"started", "refused", "error"}, limit_s)
+        if answer["event"] != "started":
+            return answer
+        on_start(answer["start_ns"], answer["t0_ns"], answer["t1_ns"])
+        return self._expect({"driven", "error"}, limit_s)
+
     def _expect(self, events: set[str], limit_s: float) -> dict[str, Any]:
+        """Return the child's next line, which has to be one of `events`."""
         end = time.monotonic() + limit_s
         while b"\n" not in self._buffer:
             self._line.settimeout(max(0.001, end - time.monotonic()))
@@ -109,15 +119,44 @@ class LocustGenerator:
 
     def _tail(self) -> str:
         try:
-            lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-10:]
+            with self._log.open("rb") as log:
+                log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL_BYTES))
+                lines = log.read().decode("utf-8", errors="replace").splitlines()[-_TAIL_LINES:]
         except OSError:
             return ""
         return "".join(f"\n  {line}" for line in lines)
 
 
+def _start(cores: tuple[int, ...], log: Path) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """Start the child and return it with our end of the line to it."""
+    ours, theirs = socket.socketpair()
+    command = [sys.executable, "-P", "-m", "harness.load.locustfile"]  # -P: a locust.py where we run is not Locust
+    arguments = [str(theirs.fileno()), str(os.getpid()), ",".join(map(str, cores))]
+    try:
+        with theirs, log.open("ab") as output:
+            process = subprocess.Popen(
+                [*command, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                pass_fds=[theirs.fileno()],
+                env=_environment(),
+            )
+    except OSError as error:
+        ours.close()
+        raise MachineError(f"cannot start the load generator: {error}") from error
+    return process, ours
+
+
+def _environment() -> dict[str, str]:
+    """Return the caller's environment without what would change Python, Locust or gevent, and with the way to us."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
+    return {**kept, "PYTHONPATH": str(Path(harness.__file__).parents[1])}
+
+
 def _machine_error(answer: dict[str, Any], job: Job) -> MachineError:
-    if answer.get("errno") is not None:
-        advice = "free some space (`harness clean` thins old runs)" if answer["errno"] in _FULL else "see to it"
-        kept = "then go on with --resume. What was measured so far is kept."
-        return MachineError(f"cannot write {job.samples}: {answer['words']}; {advice}, {kept}")
-    return MachineError(f"the load generator cannot go on: {answer['words']}")
+    if answer.get("errno") is None:
+        return MachineError(f"the load generator cannot go on: {answer['words']}")
+    advice = "free some space (`harness clean` thins old runs)" if answer["errno"] in _FULL else "see to it"
+    kept = "then go on with --resume. What was measured so far is kept."
+    return MachineError(f"cannot write {job.samples}: {answer['words']}; {advice}, {kept}")

@@ -1,90 +1,91 @@
 """The generator's child process: Locust users that carry out one window each. The only file that imports Locust.
 
-Locust starts and stops the users and counts requests for a cross-check. Its pacing, its statistics and its run window
-are never used: the schedule, the clock and the samples are ours. Importing this file patches the whole process.
+gevent and httptools come in here too and are handed on as an `Engine`. Locust starts and stops the users and counts
+requests for a cross-check. Its pacing, its statistics and its run window are never used: schedule, clock and samples
+are ours. Importing this file patches the whole process, so the harness itself must never do it.
 """
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import gc
-import http.client
 import json
 import logging
 import os
+import resource
 import signal
 import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import gevent
-import locust  # first: it patches sockets and threads for gevent
-from gevent import socket as gsocket
+import httptools
+import locust
+from gevent import socket
+from gevent.event import Event
 from locust.env import Environment
 from locust.exception import StopUser
 
 from harness.load import samples
-from harness.load.connection import file_limit, open_files
-from harness.load.job import COMPLETED, Job
+from harness.load.engine import Engine
+from harness.load.job import COMPLETED, Job, TargetRefused
 from harness.load.models import ClosedModel, Model, OpenModel
-from harness.load.wire import LOOPBACK, job_from
+from harness.load.samples import Samples
+from harness.load.verify import verify
+from harness.load.wire import job_from
 
 PRIORITY = -10
-_LEAD_NS = 50_000_000
-_CONNECT_LIMIT_S = 5.0
-_MODELS: dict[str, type[Model]] = {"open": OpenModel, "closed": ClosedModel}
-
-
-class Refused(Exception):  # noqa: N818 - becomes TargetRefused in the harness
-    """The target did not take the load."""
+CONNECT_LIMIT_S = 5.0
+_LEAD_NS = 50_000_000  # between the announcement of the clock's start and the start, so that the harness can watch
+_AT_ONCE = 64  # connections being opened at a time: a listen queue of 128, the usual least, never overflows
+_SPARE_FILES = 64
+_PR_SET_PDEATHSIG = 1
 
 
 class WindowUser(locust.User):
-    """One Locust user that carries out one window; `environment.window` holds its job and takes its result."""
+    """One Locust user that carries out one window; `environment.window` holds its job and takes what came of it."""
 
     abstract = True
     fixed_count = 1
-    wait_time = locust.constant(0)
+    model: type[Model]
 
     @locust.task
-    def window(self) -> None:
+    def carry_out(self) -> None:
         """Carry out the window once, then stop."""
         window = self.environment.window
         try:
-            window.result = _drive(window.job, window.control)
-            _tell_locust(self.environment, window.job)
-        except Refused as refused:
-            window.result = {"event": "refused", "words": str(refused)}
+            taken, window.outcome = _drive(self.model, window.job, window.line)
+            _tell_locust(self.environment, window.job, taken)
+        except TargetRefused as refused:
+            window.outcome = {"event": "refused", "words": str(refused)}
         except OSError as error:
-            window.result = {"event": "error", "words": f"{error.strerror or error}", "errno": error.errno}
+            window.outcome = {"event": "error", "words": error.strerror or str(error), "errno": error.errno}
         raise StopUser
 
 
 class OpenLoopUser(WindowUser):
     """Sends when the schedule says."""
 
+    model = OpenModel
+
 
 class ClosedLoopUser(WindowUser):
     """Sends when it was answered."""
 
-
-USERS = {"open": OpenLoopUser, "closed": ClosedLoopUser}
-
-
-class Window:
-    """One job on its way through a Locust user."""
-
-    def __init__(self, job: Job, control: Control) -> None:
-        self.job, self.control = job, control
-        self.result: dict[str, Any] = {"event": "error", "words": "the user ended without a result", "errno": None}
+    model = ClosedModel
 
 
-class Control:
+USERS: dict[str, type[WindowUser]] = {"open": OpenLoopUser, "closed": ClosedLoopUser}
+
+
+class Line:
     """The line to the harness: a line of JSON each way."""
 
     def __init__(self, descriptor: int) -> None:
-        self._socket = gsocket.socket(fileno=descriptor)
+        """Take over the descriptor."""
+        self._socket = socket.socket(fileno=descriptor)
         self._lines = self._socket.makefile("rb")
 
     def read(self) -> bytes:
@@ -96,85 +97,98 @@ class Control:
         self._socket.sendall(json.dumps(content).encode() + b"\n")
 
 
-def _drive(job: Job, control: Control) -> dict[str, Any]:
-    _verify(job)
-    model = _MODELS[job.load.model](gevent.get_hub().loop, job)
+class Window:
+    """One job on its way through a Locust user; `outcome` is what the harness is told in the end."""
+
+    def __init__(self, job: Job, line: Line) -> None:
+        """Expect the worst until the user says otherwise."""
+        self.job, self.line = job, line
+        self.outcome: dict[str, Any] = {"event": "error", "words": "the user ended without a result", "errno": None}
+
+
+def _drive(kind: type[Model], job: Job, line: Line) -> tuple[Samples, dict[str, Any]]:
+    """Carry out one window and write its samples; TargetRefused, or OSError where the machine does not play along."""
+    engine = Engine(
+        loop=gevent.get_hub().loop,
+        parser=httptools.HttpResponseParser,
+        malformed=(httptools.HttpParserError, httptools.HttpParserUpgrade),
+        callback_fault=httptools.HttpParserCallbackError,
+    )
+    _allow_files(job.load.connections + _SPARE_FILES)
+    verify(job, engine)
+    ended = Event()
+    model = kind(engine, job, ended.set)
     try:
         _connect(model)
-        gc.collect()
-        gc.freeze()
-        gc.disable()  # a collection in the window would be a pause of ours in the target's latency
-        model.begin(time.monotonic_ns() + _LEAD_NS)
-        control.tell(event="started", start_ns=model.start_ns, t0_ns=model.t0_ns, t1_ns=model.t1_ns)
-        model.ended.wait()
-        end_ns = time.monotonic_ns()
+        end_ns = _run(model, ended, line)
     finally:
-        gc.enable()
-        gc.unfreeze()
         model.close()
     taken = model.rows.samples(model.t0_ns, model.t1_ns)
     samples.write(job.samples, taken)
-    kinds = len(job.load.requests)
+    return taken, {"event": "driven", **_driven(model, taken, end_ns)}
+
+
+def _run(model: Model, ended: Event, line: Line) -> int:
+    """Let the clock run from warm-up to the end of the drain and return when that was."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()  # a collection in the window would be a pause of ours in the target's latency
+    try:
+        model.begin(time.monotonic_ns() + _LEAD_NS)
+        line.tell(event="started", start_ns=model.start_ns, t0_ns=model.t0_ns, t1_ns=model.t1_ns)
+        ended.wait()
+        return time.monotonic_ns()
+    finally:
+        gc.enable()
+        gc.unfreeze()
+
+
+def _driven(model: Model, taken: Samples, end_ns: int) -> dict[str, int]:
+    verified = len(model.job.load.requests)
     return {
-        "event": "driven",
         "start_ns": model.start_ns,
         "t0_ns": model.t0_ns,
         "t1_ns": model.t1_ns,
         "end_ns": end_ns,
         "offered": len(taken.outcome),
         "dispatched": int((taken.woken_ns > 0).sum()),
-        "sent_total": model.sent_total + kinds,
-        "answered_total": model.answered_total + kinds,
-        "connects": sum(connection.opened for connection in model.connections) + kinds,
+        "sent_total": model.sent_total + verified,
+        "answered_total": model.answered_total + verified,
+        "connects": sum(connection.opened for connection in model.connections) + verified,
         "reconnects": sum(connection.broke for connection in model.connections),
     }
 
 
-def _verify(job: Job) -> None:
-    """Ask once for each kind of request and refuse a wrong answer, before anything is measured."""
-    for request in job.load.requests:
-        connection = http.client.HTTPConnection(LOOPBACK, job.port, timeout=max(5.0, job.load.timeout_s))
-        try:
-            connection.request(request.method, request.path, request.body or None, dict(request.headers))
-            answer = connection.getresponse()
-            body = answer.read(2000)
-        except (OSError, http.client.HTTPException) as error:
-            words = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            raise Refused(f"{request.method} {request.path} had no answer ({words})") from error
-        finally:
-            connection.close()
-        if answer.status != request.expect_status:
-            text = " ".join(body.decode("utf-8", errors="replace").split())[:200]
-            raise Refused(
-                f"{request.method} {request.path} answered {answer.status} instead of {request.expect_status}"
-                f"{': ' + text if text else ''}"
-            )
-
-
 def _connect(model: Model) -> None:
-    """Open every connection and wait until all are up."""
+    """Open every connection, some at a time, and wait until all are up."""
     wanted = len(model.connections)
-    if wanted + open_files() + 16 > file_limit():
-        raise OSError(
-            f"{wanted} connections need more than the {file_limit()} files that this process may open (ulimit -n)"
-        )
-    for connection in model.connections:
-        connection.open()
-    end = time.monotonic() + _CONNECT_LIMIT_S
+    end = time.monotonic() + CONNECT_LIMIT_S
+    opened = 0
     while len(model.free) < wanted and time.monotonic() < end:
+        while opened < min(wanted, len(model.free) + _AT_ONCE):
+            model.connections[opened].open()
+            opened += 1
         gevent.sleep(0.001)
     if len(model.free) < wanted:
-        raise Refused(f"only {len(model.free)} of {wanted} connections came up within {_CONNECT_LIMIT_S:.0f} s")
+        raise TargetRefused(f"only {len(model.free)} of {wanted} connections came up within {CONNECT_LIMIT_S:.0f} s")
 
 
-def _tell_locust(environment: Environment, job: Job) -> None:
+def _allow_files(wanted: int) -> None:
+    """Raise the limit of open files if `wanted` more need it; OSError where the system does not let us."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    held = sum(1 for _ in Path("/proc/self/fd").iterdir())
+    if soft != resource.RLIM_INFINITY and soft < held + wanted:
+        if hard != resource.RLIM_INFINITY and hard < held + wanted:
+            raise OSError(f"{wanted} connections and files are more than `ulimit -n` allows ({hard})")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _tell_locust(environment: Environment, job: Job, taken: Samples) -> None:
     """Fire Locust's event for every measured request, after the window: its counts are a cross-check."""
-    taken = samples.read(job.samples)
-    fire: Any = environment.events.request.fire
     latency_ms = (taken.done_ns - taken.intended_ns) / 1e6
     for row, outcome in enumerate(taken.outcome):
         request = job.load.requests[taken.kind[row]]
-        fire(
+        environment.events.request.fire(  # type: ignore[no-untyped-call]  # locust's own signature
             request_type=request.method,
             name=request.name,
             response_time=max(0.0, float(latency_ms[row])),
@@ -184,10 +198,10 @@ def _tell_locust(environment: Environment, job: Job) -> None:
         )
 
 
-def _carry_out(job: Job, control: Control) -> dict[str, Any]:
-    """Let a fresh Locust environment with one user run the window."""
-    environment = Environment(user_classes=[USERS[job.load.model]])
-    window = Window(job, control)
+def _carry_out(job: Job, line: Line) -> dict[str, Any]:
+    """Let a Locust runner start one user for the window, and stop it."""
+    environment = Environment(user_classes=[USERS[job.load.model]], catch_exceptions=False)
+    window = Window(job, line)
     environment.window = window  # type: ignore[attr-defined]  # ours, for our user
     runner = environment.create_local_runner()
     try:
@@ -197,12 +211,12 @@ def _carry_out(job: Job, control: Control) -> dict[str, Any]:
         runner.user_greenlets.join()
     finally:
         runner.quit()
-    locust_requests = environment.stats.total.num_requests
-    return {**window.result, "locust_requests": locust_requests}
+    return {**window.outcome, "locust_requests": environment.stats.total.num_requests}
 
 
 def _raise_priority() -> int:
-    with contextlib.suppress(OSError):
+    """Ask for a better turn at our core and return what we have."""
+    with suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
     return os.getpriority(os.PRIO_PROCESS, 0)
 
@@ -210,16 +224,20 @@ def _raise_priority() -> int:
 def main() -> None:
     """Serve jobs until the harness closes the line. Arguments: descriptor of the line, pid of the harness, cores."""
     descriptor, parent, cores = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: never outlive the harness
-    if os.getppid() != parent:
-        sys.exit(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the harness decides
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # never outlive the harness
+    if os.getppid() != parent:
+        sys.exit("the harness ended before its generator had started")
     os.sched_setaffinity(0, [int(core) for core in cores.split(",")])
     logging.getLogger("locust").setLevel(logging.WARNING)
-    control = Control(descriptor)
-    control.tell(event="ready", priority=_raise_priority())
-    while line := control.read():
-        control.tell(**_carry_out(job_from(line), control))
+    # Without this the loop would print an error of ours in a callback and go on, and the window would look like the
+    # target's fault. Now it ends this process, and the harness shows the traceback.
+    gevent.get_hub().SYSTEM_ERROR = (Exception,)
+    line = Line(descriptor)
+    line.tell(event="ready", priority=_raise_priority())
+    samples.load_parquet()  # now rather than after the first window, while the harness builds the first variant
+    while text := line.read():
+        line.tell(**_carry_out(job_from(text), line))
 
 
 if __name__ == "__main__":

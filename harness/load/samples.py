@@ -1,4 +1,4 @@
-"""The samples of a window on disk: exact, one row a request, as parquet."""
+"""The samples of a window on disk: exact, one row a request, as parquet. pyarrow is imported when it is needed."""
 
 from __future__ import annotations
 
@@ -27,14 +27,19 @@ class Samples:
     connection: npt.NDArray[np.int32]
 
 
+def load_parquet() -> None:
+    """Import what `write` and `read` need (about 0.2 s), for a process that knows that it will write soon."""
+    import pyarrow.parquet  # noqa: F401 - imported to have it in memory
+
+
 def write(file: Path, samples: Samples) -> None:
-    """Write all columns; OSError where the disk refuses."""
+    """Write all columns; OSError, with its number, where the disk refuses."""
     import pyarrow as pa
     from pyarrow import parquet
 
     columns = {field.name: getattr(samples, field.name) for field in fields(samples)}
     buffer = pa.BufferOutputStream()
-    parquet.write_table(pa.table(columns), buffer, compression="zstd")
+    parquet.write_table(pa.table(columns, schema=pa.schema(SAMPLE_COLUMNS)), buffer, compression="zstd")
     file.write_bytes(buffer.getvalue())  # by Python, whose OSError says what the disk refused
 
 

@@ -5,7 +5,9 @@ The same load, times and seed give the same bytes on every host and in every eng
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +16,7 @@ from harness.study.model import Load, WindowTimes
 
 _ARRIVALS, _KINDS = 0, 1  # streams of one seed, so that the mix does not shift the arrivals
 CLOSED_CYCLE = 4096
+"""Length of the cycle of kinds on a connection of the closed model, whose number of requests is not known before."""
 
 
 @dataclass(frozen=True)
@@ -30,15 +33,15 @@ def arrivals(load: Load, times: WindowTimes, seed: int) -> Schedule:
         raise ValueError("only an open load has a schedule")
     length_s = times.warmup_s + times.measure_s
     if load.arrivals == "uniform":
-        offsets_s = np.arange(int(length_s * load.rate + 1e-9)) / load.rate
+        offsets_s = np.arange(math.ceil(length_s * load.rate - 1e-9)) / load.rate
     else:
         offsets_s = _poisson(load.rate, length_s, _stream(seed, _ARRIVALS))
     kinds = _mix(load, len(offsets_s), _stream(seed, _KINDS))
-    return Schedule((offsets_s * 1e9).astype(np.int64), kinds)
+    return Schedule(_frozen((offsets_s * 1e9).astype(np.int64)), _frozen(kinds))
 
 
 def closed_kinds(load: Load, seed: int, connection: int) -> npt.NDArray[np.int16]:
-    """Return the kinds that one connection of a closed load sends, in a cycle that is longer than its weights show."""
+    """Return the kinds that one connection of a closed load sends, over and over."""
     return _mix(load, CLOSED_CYCLE, _stream(seed, _KINDS, connection))
 
 
@@ -54,6 +57,11 @@ def _poisson(rate: float, length_s: float, random: np.random.Generator) -> npt.N
 def _mix(load: Load, count: int, random: np.random.Generator) -> npt.NDArray[np.int16]:
     weights = np.array([request.weight for request in load.requests])
     return random.choice(len(weights), size=count, p=weights / weights.sum()).astype(np.int16)
+
+
+def _frozen(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    array.flags.writeable = False
+    return array
 
 
 def _stream(seed: int, *path: int) -> np.random.Generator:

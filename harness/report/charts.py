@@ -249,13 +249,6 @@ def _interval_row(row: Interval, domain: tuple[float, float]) -> dict[str, Any]:
     }
 
 
-def _label_axis(width: int) -> alt.Axis:
-    """Return an axis of labels; a phone has no room for "knob = level" in one line."""
-    if width >= WIDE:
-        return alt.Axis(labelLimit=260)
-    return alt.Axis(labelLimit=125, labelExpr="split(datum.label, ' = ')")
-
-
 def _change_axis(domain: tuple[float, float], most: int) -> alt.Axis:
     """Return an axis of ratios whose labels are relative changes (0.5 reads "-50 %"), about `most` of them."""
     gap = math.log(domain[1] / domain[0]) / most

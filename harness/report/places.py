@@ -59,6 +59,7 @@ def places(run: Run) -> tuple[tuple[str, str], ...]:
         ),
         ("virtual machine", {True: "yes", False: "no"}.get(bool(host.get("virtual")), "no")),
         ("cores", ", ".join(f"{role} {_cores(run.cores.get(role))}" for role in ("target", "generator", "harness"))),
+        ("generator priority", _priority(run.generator_priority)),
         ("backend", run.backend),
         ("target", f"{target.name}, {words.cores(run)}, memory {formats.size(target.memory_bytes)}"),
         ("settings", ", ".join(f"{name} = {level_words(value)}" for name, value in target.settings.items()) or "none"),
@@ -70,6 +71,12 @@ def places(run: Run) -> tuple[tuple[str, str], ...]:
         ("run", run.id),
     ]
     return tuple((name, formats.bounded(value, LENGTH)) for name, value in rows)
+
+
+def _priority(nice: int | None) -> str:
+    if nice is None:
+        return "not recorded"
+    return f"nice {nice}" + (", raised" if nice < 0 else ", the machine does not permit a higher one")
 
 
 def _told(run: Run) -> frozenset[str]:

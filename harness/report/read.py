@@ -58,6 +58,7 @@ class Run:
     host: Mapping[str, Any]
     versions: Mapping[str, Any]
     cores: Mapping[str, Any]
+    generator_priority: int | None
     notices: tuple[str, ...]
     baseline: Variant
     history: History
@@ -153,6 +154,7 @@ def _run(place: RunFolder, facts: Mapping[str, Any], history: History) -> Run:
         host=dict(facts.get("host", {})),
         versions=dict(facts.get("versions", {})),
         cores=dict(facts.get("core_map", {})),
+        generator_priority=facts.get("generator_priority"),
         notices=tuple(str(notice) for notice in facts.get("notices", ())),
         baseline=Variant(str(baseline["id"]), dict(baseline["values"])),
         history=history,

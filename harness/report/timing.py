@@ -30,7 +30,8 @@ STAGES = {
 class Timing:
     """Seconds of a run. `wall_s` reaches from the start to the last event, without `paused_s`.
 
-    `measuring_s` is the sum of [t0, t1); under load is warm-up, measure and drain. Overhead is what else a window
+    `measuring_s` is the sum of [t0, t1); under load is warm-up, measure and drain, its share
+    that of the wall time after the first build. Overhead is what else a window
     takes, as a mean over the windows that came to measure: all, those of a variant seen before, those of a new one.
     The run's first window, which may build all dependencies, is left out of the means. None: there was no other window.
     """
@@ -60,13 +61,14 @@ def timing(run: Run) -> Timing:
     elapsed, paused = _elapsed(run)
     loaded = sum(_under_load(record) for record in windows)
     measured = [record for record in windows if record.stages.measure_s > 0]
+    working = elapsed - paused - (windows[0].stages.build_s if windows else 0.0)
     later = [record for record in measured if record.n > 1]
     return Timing(
         wall_s=elapsed - paused,
         paused_s=paused,
         measuring_s=sum(record.stages.measure_s for record in windows),
         under_load_s=loaded,
-        under_load_share=loaded / (elapsed - paused) if elapsed > paused else None,
+        under_load_share=loaded / working if working > 0 else None,
         overhead_per_window_s=_mean_overhead(later),
         overhead_seen_s=_mean_overhead([record for record in later if not record.new_variant]),
         overhead_new_s=_mean_overhead([record for record in later if record.new_variant]),

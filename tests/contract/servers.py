@@ -91,6 +91,38 @@ class Behaviour:
     async def tells_path(self, n, head, writer):
         writer.write(OK if head.startswith(b"GET /light ") else b"HTTP/1.1 201 Made\r\ncontent-length: 0\r\n\r\n")
 
+    async def interim(self, n, head, writer):
+        writer.write(b"HTTP/1.1 103 Early Hints\r\nlink: </style.css>\r\n\r\n" + OK)
+
+    async def twice(self, n, head, writer):
+        """Answers every request, and then once more, wrongly and unasked."""
+        wrong = b"HTTP/1.1 500 Oops\r\ncontent-length: 0\r\n\r\n"
+        writer.write(OK + wrong)
+
+    async def big(self, n, head, writer):
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n" + b"x" * 1_000_000)
+
+    async def garbage_later(self, n, head, writer):
+        writer.write(OK if self.count == 1 else b"SMTP ready\r\n")
+
+    async def upgrade_later(self, n, head, writer):
+        change = b"HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"
+        writer.write(OK if self.count == 1 else change)
+
+    async def answers_late(self, n, head, writer):
+        """Takes as long as the time-out of its test, give or take some milliseconds."""
+        if self.count > 1:
+            await asyncio.sleep(0.19 + 0.02 * (self.count % 2))
+        writer.write(OK)
+
+    async def hangs_up(self, n, head, writer):
+        """From the hundredth request on, closes every connection without an answer."""
+        if self.count < 100:
+            writer.write(OK)
+            return None
+        writer.close()
+        return "closed"
+
     async def five_percent_slow(self, n, head, writer):
         if self.count % 20 == 0:
             await asyncio.sleep(0.5)
@@ -102,6 +134,9 @@ async def serve(name):
 
     async def connected(reader, writer):
         n = 0
+        if name == "hangs_up" and behaviour.count >= 100:
+            writer.close()
+            return
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")

@@ -1,21 +1,25 @@
 """What a load generator keeps to, on real sockets: nothing is retried, nothing is lost, nothing is sent late unseen."""
 
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from harness.errors import MachineError
-from harness.load import samples, schedule
+from harness.load import samples
 from harness.load.generator import LocustGenerator
 from harness.load.job import COMPLETED, DROPPED, FAILED, TIMED_OUT, UNFINISHED, Job, TargetRefused
+from harness.load.wire import job_line
 from harness.study.model import Load, Request, WindowTimes
 
 pytestmark = pytest.mark.load
@@ -180,7 +184,9 @@ def test_slow_answers_keep_their_share_at_the_edges_of_the_window(generator, tmp
     assert np.mean(latency_ms(taken) > 400) == pytest.approx(0.05, abs=0.004)
 
 
-@pytest.mark.parametrize(("name", "size"), [("closes_after_each", 2), ("until_eof", 26), ("chunked", 7), ("empty", 0)])
+@pytest.mark.parametrize(
+    ("name", "size"), [("closes_after_each", 2), ("until_eof", 26), ("chunked", 7), ("empty", 0), ("interim", 2)]
+)
 def test_every_way_to_end_an_answer_is_understood(generator, tmp_path, name, size):
     wanted = get(expect=204 if name == "empty" else 200)
     with server(name) as target:
@@ -197,6 +203,103 @@ def test_an_answer_to_head_has_no_body(generator, tmp_path):
 
     assert np.all(taken.outcome == COMPLETED)
     assert driven.reconnects == 0
+
+
+def test_a_large_body_is_read_to_its_last_byte(generator, tmp_path):
+    with server("big") as target:
+        driven, taken = drive(generator, job(target.port, tmp_path, rate=50.0, measure=1.0))
+
+    assert np.all(taken.bytes == 1_000_000)
+    assert driven.reconnects == 0
+
+
+def test_an_answer_too_many_is_never_taken_for_the_next_one(generator, tmp_path):
+    with server("twice") as target:
+        _, taken = drive(generator, job(target.port, tmp_path, measure=1.0))
+
+    assert set(taken.status) == {200}
+
+
+@pytest.mark.parametrize("name", ["garbage_later", "upgrade_later"])
+def test_what_is_no_answer_is_a_failure_at_once(generator, tmp_path, name):
+    with server(name) as target:
+        driven, taken = drive(generator, job(target.port, tmp_path, rate=50.0, measure=1.0, timeout=2.0))
+
+    assert np.all(taken.outcome == FAILED)
+    assert np.all(taken.status == 0)
+    assert driven.answered_total == 1
+
+
+def test_no_answer_after_the_time_out_is_a_success(generator, tmp_path):
+    with server("answers_late") as target:
+        _, taken = drive(generator, job(target.port, tmp_path, timeout=0.2, drain=1.0, connections=128))
+
+    assert latency_ms(taken).max() <= 200
+    assert set(taken.outcome) == {COMPLETED, TIMED_OUT}
+    assert np.all(taken.done_ns[taken.outcome == TIMED_OUT] == 0)
+
+
+def test_a_request_that_waited_past_its_time_out_is_never_sent(generator, tmp_path):
+    with server("goes_silent") as target:
+        driven, taken = drive(generator, job(target.port, tmp_path, timeout=0.5, drain=1.0, connections=4))
+        seen = target.count()
+
+    queued = taken.sent_ns == 0
+    assert 0 < np.count_nonzero(queued) < len(queued)
+    assert np.all(taken.outcome[queued] == TIMED_OUT)
+    assert np.all(taken.connection[queued] == -1)
+    assert np.all((taken.sent_ns - taken.intended_ns)[~queued] <= 0.5e9)
+    assert seen == driven.sent_total
+
+
+def test_what_a_full_queue_cannot_hold_is_dropped_and_the_rest_unfinished(generator, tmp_path):
+    wanted = job(0, tmp_path, rate=8000.0, measure=2.0, warmup=0.0, timeout=30.0, drain=0.1, connections=2)
+    with server("slow") as target:
+        driven, taken = drive(generator, replace(wanted, port=target.port))
+
+    counts = np.bincount(taken.outcome, minlength=5)
+    assert counts[DROPPED] == pytest.approx(6000, abs=200)
+    assert counts[UNFINISHED] == pytest.approx(10_000, abs=5)
+    assert counts.sum() == driven.offered == driven.dispatched == 16_000
+
+
+def test_a_target_that_dies_half_way_is_accounted_for_without_a_storm(generator, tmp_path):
+    with server("quick") as target:
+        killer = threading.Timer(1.5, target.kill)
+        killer.start()
+        driven, taken = drive(generator, job(target.port, tmp_path, timeout=0.5))
+        killer.join()
+
+    gone = taken.outcome != COMPLETED
+    assert 0.3 < np.mean(gone) < 0.7
+    assert np.all(np.isin(taken.outcome[gone], [FAILED, TIMED_OUT]))
+    assert driven.dispatched == driven.offered
+    assert driven.reconnects <= 16
+
+
+def test_a_target_that_hangs_up_on_everybody_causes_no_storm_of_connections(generator, tmp_path):
+    with server("hangs_up") as target:
+        driven, taken = drive(generator, job(target.port, tmp_path, connections=16))
+
+    assert np.count_nonzero(taken.outcome == FAILED) > 0
+    assert driven.connects < 16 * 20
+
+
+def test_connections_that_do_not_come_up_are_refused_with_their_number(generator, tmp_path):
+    with socket.create_server(("127.0.0.1", 0), backlog=4) as listener:
+        answering = threading.Thread(target=answer_once, args=(listener,))
+        answering.start()
+
+        with pytest.raises(TargetRefused, match=r"only \d+ of 64 connections came up within 5 s"):
+            drive(generator, job(listener.getsockname()[1], tmp_path, connections=64))
+        answering.join()
+
+
+def answer_once(listener):
+    peer, _ = listener.accept()
+    with peer:
+        peer.recv(65536)
+        peer.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
 
 
 def test_twelve_hundred_connections_stay_open(generator, tmp_path):
@@ -232,6 +335,88 @@ def test_a_full_disk_is_the_machines_fault_and_says_what_to_do(generator, tmp_pa
         generator.drive(Job(target.port, wanted.load, wanted.times, 1, Path("/proc/nowhere")), lambda *_: None)
 
 
+def test_more_connections_than_files_are_the_machines_fault(generator, tmp_path):
+    with server("quick") as target, pytest.raises(MachineError, match="ulimit -n"):
+        drive(generator, job(target.port, tmp_path, connections=50_000_000))
+
+
+def test_an_interrupt_ends_the_child_at_once(tmp_path):
+    made = LocustGenerator((CORES[0],), tmp_path / "generator.log")
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with server("quick") as target:
+        begun = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            made.drive(job(target.port, tmp_path, measure=20.0), interrupted)
+        made.close()
+
+    assert time.monotonic() - begun < 5
+    assert not Path(f"/proc/{made.pid}").exists()
+
+
+def test_ctrl_c_in_the_terminal_leaves_the_child_to_the_harness(generator, tmp_path):
+    with server("quick") as target:
+        wanted = job(target.port, tmp_path)
+        driven = generator.drive(wanted, lambda *_: os.kill(generator.pid, signal.SIGINT))
+
+    assert driven.offered == 400
+
+
+def test_the_child_never_outlives_the_harness(tmp_path):
+    code = (
+        "import pathlib, sys\n"
+        "from harness.load.generator import LocustGenerator\n"
+        f"made = LocustGenerator(({CORES[0]},), pathlib.Path({str(tmp_path / 'generator.log')!r}))\n"
+        "print(made.pid, flush=True)\n"
+        "sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+        child = int(parent.stdout.readline())
+        watched = os.pidfd_open(child)
+        parent.kill()
+
+    ended, _, _ = select.select([watched], [], [], 10)
+    os.close(watched)
+    assert ended
+
+
+def test_neither_the_folder_nor_the_environment_of_the_caller_changes_the_child(tmp_path, monkeypatch):
+    (tmp_path / "locust.py").write_text("raise RuntimeError('not the real one')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONWARNINGS", "error")
+    monkeypatch.setenv("LOCUST_SKIP_MONKEY_PATCH", "1")
+    made = LocustGenerator((CORES[0],), tmp_path / "generator.log")
+    try:
+        with server("quick") as target:
+            assert drive(made, job(target.port, tmp_path, measure=1.0))[0].offered == 200
+    finally:
+        made.close()
+
+
+def test_a_fault_of_our_own_on_the_loop_ends_the_child_and_is_never_the_targets(tmp_path):
+    code = (
+        "from harness.load import locustfile\n"
+        "def broken(*_): raise ValueError('our own fault')\n"
+        "locustfile.OpenModel.answered = broken\n"
+        "locustfile.main()"
+    )
+    ours, theirs = socket.socketpair()
+    with ours, server("quick") as target:
+        with theirs:
+            arguments = [str(theirs.fileno()), str(os.getpid()), str(CORES[0])]
+            child = subprocess.Popen(
+                [sys.executable, "-c", code, *arguments], pass_fds=[theirs.fileno()], stderr=subprocess.PIPE, text=True
+            )
+        ours.sendall(job_line(job(target.port, tmp_path)))
+        _, written = child.communicate(timeout=60)
+
+    assert child.returncode == 1
+    assert "our own fault" in written
+
+
 def test_a_generator_that_dies_ends_the_run_with_its_log(tmp_path):
     doomed = LocustGenerator((CORES[0],), tmp_path / "generator.log")
     try:
@@ -251,13 +436,3 @@ def test_the_harness_itself_never_imports_locust():
     )
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-def test_a_poisson_schedule_has_its_rate_and_its_gaps():
-    load = Load("open", 1000.0, "poisson", 1, 1.0, (get(),))
-
-    gaps = np.diff(schedule.arrivals(load, WindowTimes(0, 100, 1), 5).offsets_ns) / 1e9
-
-    assert len(gaps) == pytest.approx(100_000, rel=0.02)
-    assert gaps.std() == pytest.approx(0.001, rel=0.03)
-    assert np.mean(gaps > 0.001) == pytest.approx(np.exp(-1), rel=0.03)
