@@ -18,8 +18,8 @@ ORDER = (
 HOMES = {
     "docker": {"target/docker.py"},
     "locust": {"load/locustfile.py"},
-    "gevent": {"load/locustfile.py", "load/connection.py", "load/models.py"},
-    "httptools": {"load/connection.py"},
+    "gevent": {"load/locustfile.py"},
+    "httptools": {"load/locustfile.py"},
     "optuna": {"search"},
     "click": {"cli"},
     "rich": {"cli"},
