@@ -284,6 +284,9 @@ def _stages(ran: _Run, program: Program, total_s: float) -> StageTimes:
 def _keep_sources(study: Study, variant: Variant, program: Program, folder: Path) -> None:
     """Keep what was measured beside the measurements, so that what is recommended is the very same file."""
     (folder / "runtime.rs").write_text(program.runtime_rs, encoding="utf-8")
+    build_log = program.binary.with_name("build.log")
+    if build_log.is_file():
+        (folder / "build.log").write_bytes(build_log.read_bytes())
     description = {
         "id": variant.id,
         "values": dict(variant.values),
