@@ -10,7 +10,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -98,19 +98,25 @@ def opened(study: Study, results: Path, backend: str | None, resumed: Unfinished
         notices = tuple(_read_run(folder).get("notices", ()))
     words += [*notices, *study.warnings, _cores_in_words(cores)]
     ledger = Ledger(folder)
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, cores.harness)
-    generator = LocustGenerator(cores.generator, folder.generator_log)
-    serving = BACKENDS[name](folder)
-    try:
+    with (
+        _kept_to(cores.harness),
+        closing(LocustGenerator(cores.generator, folder.generator_log)) as generator,
+        closing(BACKENDS[name](folder)) as serving,
+    ):
         if resumed is None:
             about = described(study, folder, name, cores, notices)
             write_json(folder.run_json, {**about, "generator_priority": generator.priority})
-        bench = Bench(study, build.build, serving, generator, cores)
-        yield Opened(ledger, bench, tuple(words))
+        yield Opened(ledger, Bench(study, build.build, serving, generator, cores), tuple(words))
+
+
+@contextmanager
+def _kept_to(cores: tuple[int, ...]) -> Iterator[None]:
+    """Keep the harness itself to its cores, away from the target's."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
     finally:
-        generator.close()
-        serving.close()
         os.sched_setaffinity(0, before)
 
 

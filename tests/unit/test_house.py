@@ -1,6 +1,7 @@
 """The house: which room may import which, where each foreign library lives, and that documents name what exists."""
 
 import ast
+import json
 import re
 from pathlib import Path
 
@@ -116,3 +117,12 @@ def test_no_file_names_a_registry_or_a_place_of_one_machine():
     tracked = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "Makefile", "constraints.txt")]
 
     assert [file.name for file in (*FILES, *tracked) if hosts.search(file.read_text())] == []
+
+
+def test_the_run_that_the_readme_shows_is_among_the_measured_ones():
+    runs = json.loads((ROOT / "docs" / "measured" / "quickstart.json").read_text())["runs"]
+    text = (ROOT / "README.md").read_text()
+    (shown,) = [run for run in runs if run["run"].removeprefix("quickstart-") in text]
+
+    assert f"\n{shown['headline']}\n" in text
+    assert shown["call"] == "better"
