@@ -81,6 +81,18 @@ class Run:
         looks = confirm.looks_taken(self.history)
         return looks[-1] if looks else None
 
+    @property
+    def recommends_winner(self) -> bool:
+        """Whether the tested variant is recommended: it is better, and not surely by less than min_effect.
+
+        A difference that is real but lies wholly below what the study asks for is not worth a change.
+        """
+        verdict = self.verdict
+        if verdict is None or verdict.call != "better":
+            return False
+        most = verdict.interval[1]
+        return most is None or most >= self.study.min_effect
+
     def change(self, values: Mapping[str, Level]) -> dict[str, Level]:
         """Return what `values` sets otherwise than the baseline, as {knob: level}."""
         return variants.difference(Variant("", values), self.baseline)

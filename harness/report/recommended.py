@@ -30,16 +30,16 @@ def write(run: Run) -> None:
 
 
 def variant(run: Run) -> str | None:
-    """Return the id of the recommended variant: the winner of a better, else the baseline; None without a verdict."""
+    """Return the id of the recommended variant: the winner if the run recommends it, else the baseline; None undecided."""
     if run.verdict is None:
         return None
-    return run.verdict.winner_id if run.verdict.call == "better" else run.baseline.id
+    return run.verdict.winner_id if run.recommends_winner else run.baseline.id
 
 
 def description(run: Run, variant_id: str) -> dict[str, Any]:
     """Return variant.json: what the recommended variant sets, and with which versions it was measured."""
     measured = kept_description(run, variant_id)
-    better = run.verdict is not None and run.verdict.call == "better"
+    better = run.recommends_winner
     values = next(
         (record.values for record in run.history.windows if record.variant == variant_id), run.baseline.values
     )

@@ -70,7 +70,7 @@ def _content(run: Run) -> dict[str, Any]:
         "headline": words.headline(run),
         "remarks": words.remarks(run),
         "evidence": words.evidence(run),
-        "better": verdict is not None and verdict.call == "better",
+        "better": run.recommends_winner,
         "finished": verdict is not None,
         "changed": changed,
         "runtime_changed": any(row.name not in options for row in changed),

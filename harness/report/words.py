@@ -33,6 +33,8 @@ def headline(run: Run) -> str:
     verdict = run.verdict
     if verdict is None:
         return _unfinished(run)
+    if verdict.call == "better" and not run.recommends_winner:
+        return f"No change worth making: {_too_small(run, verdict)}"
     if verdict.call == "better" and verdict.at_least is not None:
         return f"{_metric(run)} at least {_bound(run, verdict.at_least)} {_with(verdict)}"
     if verdict.call == "worse" and verdict.interval[1] is not None:
@@ -67,7 +69,7 @@ def remarks(run: Run) -> tuple[str, ...]:
     said = []
     if verdict.call == "better":
         said.append(FALSE_CLAIMS)
-        if verdict.at_least is not None and verdict.at_least < run.study.min_effect:
+        if run.recommends_winner and (verdict.at_least or 0.0) < run.study.min_effect:
             least = formats.percent(run.study.min_effect, run.study.min_effect)
             said.append(f"The gain may be less than the {least} that the study asks for (min_effect).")
     elif verdict.reason_code != "judged" and verdict.reason:
@@ -98,7 +100,7 @@ def next_steps(run: Run, effects: tuple[Effect, ...]) -> tuple[str, ...]:
     verdict = run.verdict
     if verdict is None:
         return (f"Go on with the run: harness optimize {run.study.file} --resume",)
-    if verdict.call == "better":
+    if run.recommends_winner:
         return (
             "Apply recommended/runtime.rs and the options as runbook.md says, on one instance first.",
             "Check the metrics that the runbook names, under your own load; undo the change if they do not follow.",
@@ -110,6 +112,8 @@ def next_steps(run: Run, effects: tuple[Effect, ...]) -> tuple[str, ...]:
             "See below why windows were lost, and mend that first.",
             "The command harness doctor says what this machine lacks; then run the study again.",
         )
+    if verdict.call == "better":
+        return ("Keep the baseline: the gain is smaller than what this study asks for (min_effect).",)
     if verdict.reason_code == "guard_broken":
         return (
             "Keep the baseline, unless the limit that does not hold matters less to you than the gain.",
@@ -166,6 +170,14 @@ def _no_change(run: Run, verdict: Verdict) -> str:
     if verdict.call == "same":
         return f"any difference in {metric} {_with(verdict)} lies within {formats.percent(least, least)}"
     return f"{verdict.pairs} fresh pairs neither show a gain in {metric} {_with(verdict)} nor rule one out"
+
+
+def _too_small(run: Run, verdict: Verdict) -> str:
+    """Say a gain that is real, with both ends, and that it is less than what the study asks for."""
+    low, high = verdict.interval
+    ends = f"{formats.percent(low or 0.0, high)} to {formats.percent(high or 0.0, high)}"
+    asked = formats.percent(run.study.min_effect, run.study.min_effect)
+    return f"{_metric(run)} is {ends} better {_with(verdict)}, less than the {asked} that the study asks for"
 
 
 def _unfinished(run: Run) -> str:

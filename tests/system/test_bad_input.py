@@ -92,7 +92,7 @@ def test_a_crate_that_does_not_compile_ends_the_run_with_the_compilers_words(har
     )
     harness.study.write_text(study.replace("fraud_check: [inline, spawn_blocking]", "worker_threads: [2, 1]"))
 
-    refused(harness("optimize", "small.yaml", "--backend", "process", *WAIT), 4, "the build failed")
+    refused(harness("optimize", "small.yaml", "--backend", "process", *WAIT), 4, "does not build")
     assert "this is no Rust" in harness.windows()[0]["log"]
 
 

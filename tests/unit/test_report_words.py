@@ -70,9 +70,10 @@ def test_a_run_that_was_not_judged_says_no_change_and_its_whole_reason(tmp_path,
 
 
 def test_a_gain_under_min_effect_says_so(tmp_path):
-    run = told(canned_run.write(tmp_path, changes={"min_effect": 0.8}))
+    run = told(canned_run.write(tmp_path, changes={"min_effect": 0.75}))
 
-    assert "The gain may be less than the 80 % that the study asks for (min_effect)." in words.remarks(run)
+    assert run.recommends_winner
+    assert "The gain may be less than the 75 % that the study asks for (min_effect)." in words.remarks(run)
 
 
 def test_beside_advice_on_worker_threads_stands_where_it_was_found(tmp_path):
@@ -99,3 +100,16 @@ def test_a_maximised_objective_is_higher_when_better(tmp_path):
 
     assert words.headline(run).startswith("p95 at least 2")
     assert words.headline(run).endswith("higher with fraud_check = spawn_blocking")
+
+
+def test_a_real_gain_that_is_surely_smaller_than_what_is_asked_for_is_not_recommended(tmp_path):
+    folder = canned_run.write(tmp_path, changes={"min_effect": 0.99})
+    run = told(folder)
+
+    assert run.verdict.call == "better"
+    assert not run.recommends_winner
+    assert words.headline(run).startswith("No change worth making: p95 is ")
+    assert words.headline(run).endswith("less than the 99 % that the study asks for")
+    assert words.next_steps(run, ()) == (
+        "Keep the baseline: the gain is smaller than what this study asks for (min_effect).",
+    )
