@@ -95,7 +95,7 @@ def cores(run: Run) -> str:
     return f"{run.study.target.cpus} core{'s' if run.study.target.cpus > 1 else ''}"
 
 
-def next_steps(run: Run, effects: tuple[Effect, ...]) -> tuple[str, ...]:
+def next_steps(run: Run, effects: tuple[Effect, ...]) -> tuple[str, ...]:  # noqa: PLR0911 - a case each
     """Return what to do now, in order."""
     verdict = run.verdict
     if verdict is None:
