@@ -1,12 +1,11 @@
 """The knob table: every setting of `tokio::runtime::Builder` that a study may name, and what it really does.
 
-Checked against the sources of Tokio 1.54.1. TABLE has a row for each setting that can be searched, NOT_SEARCHED the reason
-for each that cannot.
+Owns names, bounds, defaults and the Rust of each; never decides what is worth trying. Checked against the sources of
+Tokio 1.54.1. TABLE has a row for each setting that can be searched, NOT_SEARCHED the reason for each that cannot.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -23,7 +22,9 @@ class RuntimeKnob:
     """One row: a Builder setting with its bounds, its default, and the Rust it renders to.
 
     `low` and `high` bound integers, durations (seconds) and sizes (bytes); `why_low` and `why_high` say what lies
-    beyond. `default` is the level that equals "unset" on every flavor it applies to, None where no level does.
+    beyond. `default` is the level that equals "unset" on every flavor it applies to, None where no level does;
+    `stands_at` is then the number that puts "unset" in order among the levels. `since` is the first version of Tokio
+    that has the setting.
     """
 
     name: str
@@ -31,6 +32,7 @@ class RuntimeKnob:
     about: str
     default_text: str
     default: Level | None = None
+    stands_at: float = 0
     low: float = 0
     high: float = 0
     why_low: str = ""
@@ -50,16 +52,14 @@ class RuntimeKnob:
 
     def magnitude(self, level: Level) -> float:
         """Return a number that orders the levels; "unset" stands where its default would."""
-        if level == UNSET:
-            level = UNSET if self.default is None else self.default
-        if level == UNSET:
-            return 0.0
-        return _MAGNITUDE[self.kind](level)
+        in_force = self.default if level == UNSET else level
+        return self.stands_at if in_force is None else _MAGNITUDE[self.kind](in_force)
 
 
 def _integer(knob: RuntimeKnob, level: object) -> Level:
     if isinstance(level, bool) or not isinstance(level, int):
-        raise ValueError(f'write a whole number or "unset", not {level!r}')  # noqa: TRY004 - see quantities
+        words = f'must be a whole number or "unset", not {quantities.given(level)}'
+        raise ValueError(words)  # noqa: TRY004 - see quantities
     return _bounded(knob, level, level, str)
 
 
@@ -83,21 +83,23 @@ def _bounded(knob: RuntimeKnob, level: Level, value: float, text: Callable[[floa
 
 def _flag(_: RuntimeKnob, level: object) -> Level:
     if not isinstance(level, bool):
-        raise ValueError(f'write true, false or "unset", not {level!r}')  # noqa: TRY004 - see quantities
+        words = f'must be true, false or "unset", not {quantities.given(level)}'
+        raise ValueError(words)  # noqa: TRY004 - see quantities
     return level
 
 
 def _flavor(_: RuntimeKnob, level: object) -> Level:
     if level not in FLAVORS:
-        raise ValueError(f"write {' or '.join(FLAVORS)}, not {level!r}")
+        raise ValueError(f"must be {' or '.join(FLAVORS)}, not {quantities.given(level)}")
     return str(level)
 
 
 def _duration_rust(level: Level) -> str:
-    seconds = quantities.duration_s(level)
-    if seconds == int(seconds):
-        return f"std::time::Duration::from_secs({int(seconds)})"
-    return f"std::time::Duration::from_micros({round(seconds * 1e6)})"
+    microseconds = round(quantities.duration_s(level) * 1e6)
+    for unit, length in (("secs", 1_000_000), ("millis", 1_000)):
+        if microseconds % length == 0:
+            return f"std::time::Duration::from_{unit}({microseconds // length})"
+    return f"std::time::Duration::from_micros({microseconds})"
 
 
 _PARSERS: dict[Kind, Callable[[RuntimeKnob, object], Level]] = {
@@ -133,6 +135,7 @@ _ROWS = (
         about="The scheduler: worker threads that steal work from each other, or one thread that does everything.",
         default_text="multi_thread",
         default="multi_thread",
+        since="0.3",
         call="Builder::new_{}()",
     ),
     RuntimeKnob(
@@ -146,6 +149,7 @@ _ROWS = (
         why_low=_PANICS,
         why_high="all start at once, and the system may refuse the threads with a panic",
         flavors=_MULTI,
+        since="0.3",
         call=".worker_threads({})",
     ),
     RuntimeKnob(
@@ -156,9 +160,9 @@ _ROWS = (
         default_text="512",
         default=512,
         low=1,
-        high=32768,
+        high=4096,
         why_low=_PANICS,
-        why_high="that many threads do not fit the limit of processes of a container",
+        why_high="more threads do not fit the process limit that each container gets",
         call=".max_blocking_threads({})",
     ),
     RuntimeKnob(
@@ -171,6 +175,7 @@ _ROWS = (
         high=86400,
         why_low="a duration is not negative",
         why_high="a day outlives every window",
+        since="0.3",
         call=".thread_keep_alive({})",
     ),
     RuntimeKnob(
@@ -193,6 +198,7 @@ _ROWS = (
         about="After how many ticks a worker looks into the global queue first. Any number, even 31, switches off the "
         "self-tuning of multi_thread; it acts only where tasks are woken from outside the workers.",
         default_text="31 on current_thread, self-tuned on multi_thread",
+        stands_at=31,
         low=1,
         high=_U32,
         why_low=_PANICS,
@@ -218,6 +224,7 @@ _ROWS = (
         kind="integer",
         about="The same for looks that do not wait because the worker still has tasks.",
         default_text="the same as max_io_events_per_tick",
+        stands_at=1024,
         low=1,
         high=65536,
         why_low=_PANICS,
@@ -235,6 +242,7 @@ _ROWS = (
         high=2**30,
         why_low="a handler on a smaller stack crashes under load, not at start",
         why_high="the system may refuse the address space",
+        since="0.2",
         call=".thread_stack_size({})",
     ),
     RuntimeKnob(
@@ -262,8 +270,8 @@ _ROWS = (
     RuntimeKnob(
         name="enable_eager_driver_handoff",
         kind="flag",
-        about="The worker that looked for I/O wakes another one before it polls a task: less latency behind long polls, "
-        "more wake-ups.",
+        about="The worker that looked for I/O wakes another one before it polls a task: less latency behind long "
+        "polls, more wake-ups.",
         default_text="false",
         default=False,
         flavors=_MULTI,
@@ -358,6 +366,11 @@ def builder_calls(values: Mapping[str, Level]) -> tuple[str, ...]:
     return (first, ".enable_all()", *(row.rust(values[row.name]) for row in set_knobs))
 
 
+def needs_unstable(values: Mapping[str, Level]) -> tuple[str, ...]:
+    """Return the knobs among canonical `values` whose Rust compiles only with `--cfg tokio_unstable`."""
+    return tuple(name for name, row in TABLE.items() if name in values and not row.stable)
+
+
 def resolved(values: Mapping[str, Level], default_workers: int) -> dict[str, Level]:
     """Return what Tokio makes of `values`: every knob with the value in force, in words where it is no constant."""
     flavor = values.get("flavor", "multi_thread")
@@ -374,47 +387,3 @@ def about(knob: Knob, target: Target) -> str:
     if knob.kind == "runtime":
         return TABLE[knob.name].about
     return next(option.about for option in target.options if option.name == knob.name)
-
-
-_CALL = re.compile(r"\.\s*([a-z_]+)\s*\(((?:[^()]|\([^()]*\))*)\)")
-_NEW = re.compile(r"Builder::new_(multi_thread|current_thread)\s*\(\s*\)")
-_COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
-_FROM = {"secs": 1.0, "millis": 1e-3, "micros": 1e-6}
-_EXPECTED = {"enable_all", "enable_io", "enable_time", "build"}
-
-
-def read_builder_calls(rust: str) -> tuple[dict[str, Level], tuple[str, ...]]:
-    """Read the Builder calls of a committed runtime.rs: (levels that the table knows, calls that it does not).
-
-    Only literals are understood. What is not (a hook, a computed number) is returned as written, because a variant that
-    is rendered anew cannot keep it.
-    """
-    source = _COMMENT.sub("", rust)
-    found = _NEW.search(source)
-    if found is None:
-        return {}, ("no Builder::new_multi_thread() or Builder::new_current_thread()",)
-    values: dict[str, Level] = {"flavor": found.group(1)}
-    unknown: list[str] = []
-    for name, argument in _CALL.findall(source[found.end() :]):
-        if name in _EXPECTED:
-            continue
-        level = _literal(TABLE[name], argument.strip()) if name in TABLE else None
-        if level is None:
-            unknown.append(f".{name}({argument.strip()})")
-        else:
-            values[name] = level
-    return values, tuple(unknown)
-
-
-def _literal(row: RuntimeKnob, argument: str) -> Level | None:
-    if row.kind == "flag":
-        return True if argument == "" else None
-    duration = re.fullmatch(r"(?:std::time::)?Duration::from_(secs|millis|micros)\((\d[\d_]*)\)", argument)
-    if row.kind == "duration":
-        return quantities.duration_text(int(duration.group(2)) * _FROM[duration.group(1)]) if duration else None
-    if not re.fullmatch(r"\d[\d_]*(?: ?\* ?\d[\d_]*)*", argument):
-        return None
-    number = 1
-    for factor in argument.split("*"):
-        number *= int(factor)
-    return quantities.size_text(number) if row.kind == "size" else number

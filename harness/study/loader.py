@@ -1,30 +1,42 @@
-"""From a study file to a `Study`: every fault at once, each with its line, and nothing validated again afterwards."""
+"""From a study file to a `Study`: every fault at once, each with its line, and nothing validated again afterwards.
+
+Owns the order of the checks and those between parts of the file; changes nothing on disk and measures nothing.
+"""
 
 from __future__ import annotations
 
 import copy
 import hashlib
 import json
+import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from harness.errors import StudyError
 from harness.study import levels, places, quantities, schema, targets
 from harness.study.faults import Faults, Loc, listed, nearest
+from harness.study.levels import Levels
 from harness.study.model import Budget, Guard, Knob, Load, Objective, Phases, Request, Study, WindowTimes
 from harness.study.schema import StudyFile
 
 MOST_BYTES = 2**20
+MOST_REQUESTS = 20_000_000
+"""In one window: their schedule is computed beforehand and their samples are kept, so memory sets the limit."""
 
 
 def load(path: Path) -> Study:
     """Read and check one study file. StudyError carries every fault, a line each, sorted by place."""
     text = _read(path)
-    root, content = _parse(path, text)
+    try:
+        root = places.compose(text)
+    except places.Unreadable as error:
+        raise StudyError(error.fault.text(str(path))) from error
+    content = places.value(root)
+    if not isinstance(content, dict):
+        raise StudyError(f"{path}:1:1 a study is a mapping of keys: {listed(_allowed_at(()))}")
     faults = Faults(root)
     file = _shaped(content, faults)
     study = None if file is None else _resolved(path, text, file, faults)
@@ -33,18 +45,14 @@ def load(path: Path) -> Study:
     return study
 
 
-def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of the study file, for editors."""
-    title = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A study of harness"}
-    return {**title, **StudyFile.model_json_schema(by_alias=True)}
-
-
 def _read(path: Path) -> str:
     try:
-        if path.is_dir():
-            raise StudyError(f"{path}: is a folder; name the study file in it")
-        if path.stat().st_size > MOST_BYTES:
-            raise StudyError(f"{path}: is {path.stat().st_size:,} bytes large; a study is at most {MOST_BYTES:,}")
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            what = "a folder; name the study file in it" if path.is_dir() else "no regular file"
+            raise StudyError(f"{path}: is {what}")
+        if status.st_size > MOST_BYTES:
+            raise StudyError(f"{path}: is {status.st_size:,} bytes large; a study is at most {MOST_BYTES:,}")
         return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         there = path.parent.glob("*.yaml") if path.parent.is_dir() else ()
@@ -55,23 +63,8 @@ def _read(path: Path) -> str:
         raise StudyError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def _parse(path: Path, text: str) -> tuple[yaml.Node | None, Mapping[Any, Any]]:
-    try:
-        root = places.compose(text)
-        content = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        raise StudyError(f"{path}{place}: is no YAML: {error.problem or error.context}") from error
-    except (yaml.YAMLError, ValueError) as error:
-        raise StudyError(f"{path}: cannot be read as YAML: {str(error).splitlines()[0]}") from error
-    if not isinstance(content, dict):
-        raise StudyError(f"{path}:1:1 a study is a mapping of keys (study, target, load, objective, knobs ...)")
-    return root, content
-
-
 def _shaped(content: Mapping[Any, Any], faults: Faults) -> StudyFile | None:
-    """Return the file as a model. Where parts of it are wrong, the rest is still looked at, to name every fault at once."""
+    """Return the file as a model. Where parts are wrong the rest is still looked at, to name every fault at once."""
     try:
         return StudyFile.model_validate(content)
     except ValidationError as error:
@@ -113,37 +106,39 @@ def _remove(content: Any, loc: Loc) -> None:  # noqa: ANN401 - raw YAML
         del owner[key]
 
 
-def _allowed_at(loc: Loc) -> list[str]:
-    """Return the keys that the schema knows at a place."""
-    whole = node = json_schema()
+def _allowed_at(loc: Loc) -> tuple[str, ...]:
+    """Return the keys that the models know at a place."""
+    model: Any = StudyFile
     for part in loc:
-        node = _resolve(node, whole)
-        node = node.get("items", {}) if isinstance(part, int) else _below(node, part)
-    return sorted(_resolve(node, whole).get("properties", {}))
+        if isinstance(part, str) and _is_model(model):
+            model = _fields(model)[part]
+        model = next((inner for inner in _inside(model) if _is_model(inner)), model)
+    return tuple(sorted(_fields(model))) if _is_model(model) else ()
 
 
-def _below(node: dict[str, Any], part: str) -> dict[str, Any]:
-    found: dict[str, Any] = node.get("properties", {}).get(part) or node.get("additionalProperties", {})
-    return found
+def _is_model(annotation: Any) -> bool:  # noqa: ANN401 - a type
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
-def _resolve(node: dict[str, Any], whole: dict[str, Any]) -> dict[str, Any]:
-    for option in (*node.get("anyOf", []), *node.get("oneOf", [])):
-        if "$ref" in option:
-            node = option
-    while "$ref" in node:
-        node = whole["$defs"][node["$ref"].rsplit("/", 1)[1]]
-    return node
+def _fields(model: type[BaseModel]) -> dict[str, Any]:
+    return {field.alias or name: field.annotation for name, field in model.model_fields.items()}
+
+
+def _inside(annotation: Any) -> list[Any]:  # noqa: ANN401 - a type
+    """Return a type and all types that it is put together from."""
+    return [annotation, *(inner for part in get_args(annotation) for inner in _inside(part))]
 
 
 def _resolved(path: Path, text: str, file: StudyFile, faults: Faults) -> Study | None:
     target, (own, lost) = targets.resolve(file.target, path.parent, faults)
     if target is None:
         return None
-    baseline = levels.baseline(file, target, own, faults)
-    searched, warnings = levels.searched(file, target, baseline, faults)
+    reader = Levels(target, faults)
+    baseline = reader.baseline(file, own)
+    searched = reader.searched(file, baseline)
     phases = Phases(**file.phases.model_dump()) if file.phases else None
     times = _times(file, faults)
+    _check_volume(file, faults)
     return Study(
         name=file.study,
         file=path,
@@ -153,14 +148,14 @@ def _resolved(path: Path, text: str, file: StudyFile, faults: Faults) -> Study |
         load=_load(file, faults),
         window=times,
         objective=_objective(file, faults),
-        guards=tuple(_guard(guard) for guard in file.guards),
+        guards=_guards(file, faults),
         knobs=searched,
         baseline=baseline,
         budget=_budget(file, searched, phases, faults),
         phases=phases,
         min_effect=file.min_effect,
         seed=file.seed,
-        warnings=(*warnings, *levels.idle_warnings(searched, baseline, times), *_lost(lost)),
+        warnings=(*reader.warnings, *levels.idle_warnings(searched, baseline, times), *_lost(lost)),
     )
 
 
@@ -173,7 +168,8 @@ def _load(file: StudyFile, faults: Faults) -> Load:
     names = [request.name for request in file.load.requests]
     for index, name in enumerate(names):
         if name in names[:index]:
-            faults.add(f"the name {name} stands twice: each kind of request needs its own", "load", "requests", index)
+            words = f"the name {name} stands twice: each kind of request needs its own"
+            faults.add(words, "load", "requests", index, "name")
     return Load(
         model=file.load.model,
         rate=file.load.rate,
@@ -208,37 +204,81 @@ def _times(file: StudyFile, faults: Faults) -> WindowTimes:
     if drain_s < timeout_s:
         timeout, drain = quantities.duration_text(timeout_s), quantities.duration_text(drain_s)
         words = f"{drain} is shorter than load.timeout ({timeout}), so requests in flight could not end"
-        faults.add(f"{words}: give {timeout} or more", "window", "drain")
+        rests_on: list[Loc] = [("load", "timeout"), ("window", "drain")]
+        faults.add(f"{words}: give {timeout} or more", "window", "drain", rests_on=rests_on)
     return WindowTimes(file.window.warmup, file.window.measure, drain_s)
+
+
+def _check_volume(file: StudyFile, faults: Faults) -> None:
+    """Refuse more requests in a window than memory can hold."""
+    offered = (file.load.rate or 0.0) * (file.window.warmup + file.window.measure)
+    if offered > MOST_REQUESTS:
+        words = f"{offered:,.0f} requests in one window are more than can be kept ({MOST_REQUESTS:,})"
+        rests_on: list[Loc] = [("load", "rate"), ("window",)]
+        faults.add(f"{words}: lower the rate, or measure for a shorter time", "load", "rate", rests_on=rests_on)
 
 
 def _objective(file: StudyFile, faults: Faults) -> Objective:
     asked, names = file.objective, [request.name for request in file.load.requests]
     if asked.of is not None and asked.of not in names:
-        faults.add(f"there is no request named {asked.of}; there are: {listed(names)}", "objective", "of")
+        words = (
+            f"there is no request named {asked.of}. {nearest(asked.of, names)}There are: {listed(dict.fromkeys(names))}"
+        )
+        faults.add(words, "objective", "of", rests_on=[("load", "requests")])
     metric = asked.minimize or asked.maximize
     if asked.of is not None and metric not in {*schema.LATENCIES, "throughput"}:
         words = f"{metric} belongs to the whole service, not to one kind of request: leave `of` out"
-        faults.add(words, "objective", "of")
+        faults.add(words, "objective", "of", rests_on=[("objective", "minimize")])
     return Objective("minimize" if asked.minimize else "maximize", metric, asked.of)  # type: ignore[arg-type]  # by schema
 
 
-def _guard(file: schema.GuardFile) -> Guard:
-    return Guard(
-        metric=file.metric,  # type: ignore[arg-type]  # the schema checked it
-        side="at_most" if file.at_most is not None else "at_least",
-        limit=file.limit(),
-        relative=file.of == "baseline",
+def _guards(file: StudyFile, faults: Faults) -> tuple[Guard, ...]:
+    for index, guard in enumerate(file.guards):
+        a_share = guard.metric == "error_ratio" or (guard.metric == "throughput" and file.load.model == "open")
+        if a_share and guard.of is None and guard.limit() > 1:
+            words = f"is a share of the offered requests, so its limit is at most 1 (or 100%), not {guard.limit():g}"
+            faults.add(words, "guards", index, guard.side, rests_on=[("guards",), ("load", "model")])
+    return tuple(
+        Guard(
+            metric=guard.metric,  # type: ignore[arg-type]  # the schema checked it
+            side=guard.side,
+            limit=guard.limit(),
+            relative=guard.of == "baseline",
+        )
+        for guard in file.guards
     )
 
 
 def _budget(file: StudyFile, searched: tuple[Knob, ...], phases: Phases | None, faults: Faults) -> Budget:
     asked = file.budget
+    _check_time(file, faults)
     if phases is None:
-        return Budget(asked.windows or 60, asked.time)
-    labels = 1 + sum(min(2, len(knob.levels) - 1) for knob in searched)
-    total = phases.calibrate + phases.screen * labels + phases.search + phases.race + 2 * phases.confirm
-    if asked.windows is not None and asked.windows != total:
+        return Budget(asked.windows or schema.DEFAULT_WINDOWS, asked.time)
+    total = _windows_of(phases, searched)
+    counted = len(searched) == len(file.knobs)  # a knob at fault has no levels to count
+    if counted and asked.windows is not None and asked.windows != total:
         words = f"the phases take {total} windows, not {asked.windows}: leave budget.windows out or make them agree"
-        faults.add(words, "budget", "windows")
+        faults.add(words, "budget", "windows", rests_on=[("phases",), ("knobs",), ("budget", "windows")])
     return Budget(total, asked.time)
+
+
+def _windows_of(phases: Phases, searched: tuple[Knob, ...]) -> int:
+    """Return the windows of explicit phases: a screen block has one for each level that is screened, and a baseline.
+
+    Of ordered levels two are screened, of others all; a block that is the only one has a second baseline.
+    """
+    one_offs = sum(min(2, len(knob.levels) - 1) if knob.ordered else len(knob.levels) - 1 for knob in searched)
+    screen = phases.screen * (one_offs + 1) + (phases.screen == 1)
+    return phases.calibrate + screen + phases.search + phases.race + 2 * phases.confirm
+
+
+def _check_time(file: StudyFile, faults: Faults) -> None:
+    """Refuse a time that ends before the fewest windows that allow a claim."""
+    needed_s = schema.LEAST_WINDOWS * (file.window.warmup + file.window.measure)
+    if file.budget.time is not None and file.phases is None and file.budget.time < needed_s:
+        words = (
+            f"{quantities.duration_text(file.budget.time)} is too short: {schema.LEAST_WINDOWS} windows, the fewest "
+            f"that allow a claim, are under load for {quantities.duration_text(needed_s)}; give more, or shorten the "
+            "window"
+        )
+        faults.add(words, "budget", "time", rests_on=[("budget", "time"), ("window",)])

@@ -1,16 +1,24 @@
-"""What a target declares, and the digest of all it is built from. Reads target.toml, Cargo.toml and sources; builds nothing."""
+"""What a target declares, and the digest of all that it is built from.
+
+Owns target.toml and what of a folder shapes a build. Reads target.toml and sources; builds nothing, runs nothing.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import math
+import os
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from harness.errors import StudyError
+from harness.study.faults import listed, nearest
+from harness.study.knobs import TABLE
 from harness.study.model import Declared, Level
+from harness.study.quantities import given
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "target_templates"
 RUNTIME_TEMPLATE = Path(__file__).resolve().parents[1] / "target" / "runtime.rs.j2"
@@ -18,7 +26,12 @@ BUILD_FLAGS = ("--cfg", "tokio_unstable", "-C", "target-feature=+crt-static")
 """The RUSTFLAGS of every variant: baseline and candidates always share them."""
 
 _SKIPPED = {"target", ".git", "node_modules"}
+"""Folders at the top of a crate that no build reads."""
+
+_MOST_BYTES = 2**20
 _KINDS = ("choice", "integer", "number", "flag")
+_KEYS = ("name", "about", "package", "admin", "options", "settings")
+_ROW_KEYS = ("kind", "default", "about", "choices", "low", "high")
 
 
 def template_names() -> tuple[str, ...]:
@@ -26,67 +39,119 @@ def template_names() -> tuple[str, ...]:
     return tuple(sorted(path.parent.name for path in TEMPLATES.glob("*/target.toml")))
 
 
+def read_text(file: Path) -> str:
+    """Read a text file that a study names; StudyError names the file and why it cannot be read."""
+    try:
+        if file.stat().st_size > _MOST_BYTES:
+            raise StudyError(f"{file}: is larger than {_MOST_BYTES:,} bytes")
+        return file.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise StudyError(f"{file}: there is no such file") from error
+    except UnicodeDecodeError as error:
+        raise StudyError(f"{file}: is not UTF-8 text (byte {error.start})") from error
+    except OSError as error:
+        raise StudyError(f"{file}: cannot be read: {error.strerror}") from error
+
+
 def read_toml(file: Path) -> dict[str, Any]:
     """Read a TOML file; StudyError names the file and the place of the fault."""
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise StudyError(f"{file}: there is no such file") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise StudyError(f"{file}: cannot be read: {error}") from error
+        return tomllib.loads(read_text(file))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise StudyError(f"{file}: is no TOML: {error}") from error
 
 
-def declared(content: Mapping[str, Any], part: str, file: Path) -> tuple[Declared, ...]:
-    """Return what `part` ("options" or "settings") of a target.toml declares; StudyError names what is wrong in it."""
+def declared(content: Mapping[str, Any], file: Path) -> tuple[tuple[Declared, ...], tuple[Declared, ...]]:
+    """Return the (options, settings) of a target.toml; StudyError names every fault in it."""
+    unknown = sorted(content.keys() - _KEYS)
+    faults = [f"{key} is no known key. {nearest(key, _KEYS)}Allowed: {listed(_KEYS)}" for key in unknown]
+    if not isinstance(content.get("admin", False), bool):
+        faults.append("admin must be true or false: whether the service answers on $ADMIN_PORT")
+    options, settings = (_part(content, part, faults) for part in ("options", "settings"))
+    both = {row.name for row in options} & {row.name for row in settings}
+    faults += [f"[options.{name}] is a setting too: keep one" for name in sorted(both)]
+    if faults:
+        raise StudyError("\n".join(f"{file}: {fault}" for fault in faults))
+    return options, settings
+
+
+def _part(content: Mapping[str, Any], part: str, faults: list[str]) -> tuple[Declared, ...]:
     rows = content.get(part, {})
     if not isinstance(rows, dict):
-        raise StudyError(f"{file}: [{part}] must be a table")
-    return tuple(_row(name, row, f"{file}: [{part}.{name}]") for name, row in rows.items())
+        faults.append(f"[{part}] must be a table")
+        return ()
+    found = []
+    for name, row in rows.items():
+        try:
+            found.append(_row(name, row))
+        except ValueError as error:
+            faults.append(f"[{part}.{name}] {error}")
+    return tuple(found)
 
 
-def _row(name: str, row: object, where: str) -> Declared:
-    if not isinstance(row, dict) or row.get("kind") not in _KINDS or "default" not in row:
-        raise StudyError(f"{where} needs kind (one of {', '.join(_KINDS)}), default and about")
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise StudyError(f"{where}: a name is lower-case letters, digits and underscores")
-    choices = tuple(str(choice) for choice in row.get("choices", ()))
-    found = Declared(
-        name, row["kind"], row["default"], str(row.get("about", "")), choices, row.get("low"), row.get("high")
-    )
+def _row(name: str, row: object) -> Declared:
+    """Return one declaration; ValueError says what is wrong in it."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", name) or name in TABLE:
+        raise ValueError("needs another name: lower-case letters, digits and _, and no knob of Tokio's runtime")
+    if not isinstance(row, dict) or row.get("kind") not in _KINDS or "default" not in row or not row.get("about"):
+        raise ValueError(f"needs kind (one of {listed(_KINDS)}), default and about")
+    unknown = sorted(row.keys() - _ROW_KEYS)
+    if unknown:
+        raise ValueError(f"has the unknown key {unknown[0]}. Allowed: {listed(_ROW_KEYS)}")
+    choices, bounds = _choices(row), _bounds(row)
+    found = Declared(name, row["kind"], row["default"], str(row["about"]), choices, *bounds)
     try:
-        parse_level(found, found.default)
+        return Declared(name, row["kind"], parse_level(found, row["default"]), found.about, choices, *bounds)
     except ValueError as error:
-        raise StudyError(f"{where}: default {error}") from error
-    return found
+        raise ValueError(f"default {error}") from error
+
+
+def _choices(row: Mapping[str, Any]) -> tuple[str, ...]:
+    choices = row.get("choices", [])
+    fit = isinstance(choices, list) and all(isinstance(choice, str) for choice in choices)
+    if not fit or not all(re.fullmatch(r"[!-~]{1,64}", choice) for choice in choices):
+        raise ValueError("choices must be a list of single words")
+    if (row["kind"] == "choice") != bool(choices):
+        raise ValueError("needs choices exactly where its kind is choice")
+    return tuple(choices)
+
+
+def _bounds(row: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    low, high = row.get("low"), row.get("high")
+    for bound in (low, high):
+        if bound is not None and (isinstance(bound, bool) or not isinstance(bound, (int, float))):
+            raise ValueError(f"low and high must be numbers, not {given(bound)}")
+    if low is not None and high is not None and low > high:
+        raise ValueError(f"high must be at least low ({low:g})")
+    return low, high
 
 
 def parse_level(option: Declared, level: object) -> Level:
     """Return a value of an option or setting in canonical form; ValueError says what is allowed."""
     if option.kind == "choice":
         if not isinstance(level, str) or level not in option.choices:
-            raise ValueError(f"must be one of {', '.join(option.choices)}, not {level!r}")
+            near = nearest(str(level), option.choices) if isinstance(level, str) else ""
+            raise ValueError(f"must be one of {listed(option.choices)}, not {given(level)}. {near}".rstrip(". "))
         return level
     if option.kind == "flag":
         if not isinstance(level, bool):
-            raise ValueError(f"must be true or false, not {level!r}")
+            raise ValueError(f"must be true or false, not {given(level)}")
         return level
-    wanted = (int,) if option.kind == "integer" else (int, float)
-    if isinstance(level, bool) or not isinstance(level, wanted):
-        raise ValueError(f"must be a {'whole ' if option.kind == 'integer' else ''}number, not {level!r}")  # noqa: TRY004 - see quantities
-    if (option.low is not None and level < option.low) or (option.high is not None and level > option.high):
-        raise ValueError(f"must be from {option.low:g} to {option.high:g}, not {level!r}")
-    return level if option.kind == "integer" else float(level)
+    whole = option.kind == "integer"
+    if isinstance(level, bool) or not isinstance(level, int if whole else (int, float)) or not math.isfinite(level):
+        raise ValueError(f"must be a {'whole ' if whole else ''}number, not {given(level)}")
+    if option.low is not None and level < option.low:
+        raise ValueError(f"must be at least {option.low:g}, not {given(level)}")
+    if option.high is not None and level > option.high:
+        raise ValueError(f"must be at most {option.high:g}, not {given(level)}")
+    return level if whole else float(level)
 
 
 def template_ground(package: str) -> str:
     """Return the digest of all that a template is built from, except its runtime.rs."""
-    shared = [
-        TEMPLATES / "Cargo.toml",
-        TEMPLATES / "Cargo.lock",
-        *_files(TEMPLATES / "kit"),
-        *_files(TEMPLATES / package),
-    ]
-    return _digest(TEMPLATES, shared)
+    shared = [TEMPLATES / "Cargo.toml", TEMPLATES / "Cargo.lock"]
+    folders = (TEMPLATES / ".cargo", TEMPLATES / "kit", TEMPLATES / package)
+    return _digest(TEMPLATES, [*shared, *(file for folder in folders for file in _files(folder))])
 
 
 def crate_ground(crate: Path) -> str:
@@ -94,32 +159,24 @@ def crate_ground(crate: Path) -> str:
     return _digest(crate, _files(crate))
 
 
-def outside_dependencies(cargo: Mapping[str, Any], crate: Path) -> tuple[str, ...]:
-    """Return the names of path dependencies that lie outside the crate's folder, which a copy of it would not find."""
-    tables = [cargo.get(key, {}) for key in ("dependencies", "build-dependencies")]
-    tables += [table.get("dependencies", {}) for table in cargo.get("target", {}).values()]
-    return tuple(
-        name
-        for table in tables
-        for name, row in table.items()
-        if isinstance(row, dict) and "path" in row and crate.resolve() not in (crate / row["path"]).resolve().parents
-    )
-
-
-def _files(folder: Path) -> list[Path]:
-    """Return the files below `folder` that can shape a build, without build outputs and version control."""
-    return [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-        and not _SKIPPED & set(path.relative_to(folder).parts)
-        and path != folder / "src" / "runtime.rs"
-    ]
+def _files(folder: Path) -> Iterator[Path]:
+    """Yield the files below `folder` that can shape a build, in a fixed order, without build outputs."""
+    for base, folders, names in os.walk(folder):
+        here = Path(base)
+        folders[:] = sorted(name for name in folders if here != folder or name not in _SKIPPED)
+        for name in sorted(names):
+            if here / name != folder / "src" / "runtime.rs" and (here / name).is_file():
+                yield here / name
 
 
 def _digest(root: Path, files: Iterable[Path]) -> str:
     digest = hashlib.sha256(" ".join(BUILD_FLAGS).encode())
-    digest.update(RUNTIME_TEMPLATE.read_bytes())
-    for file in files:
-        digest.update(b"\0" + str(file.relative_to(root)).encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+    try:
+        digest.update(RUNTIME_TEMPLATE.read_bytes())
+        for path in files:
+            with path.open("rb") as file:
+                content = hashlib.file_digest(file, "sha256").digest()
+            digest.update(b"\0" + os.fsencode(path.relative_to(root)) + b"\0" + content)
+    except OSError as error:
+        raise StudyError(f"{error.filename}: cannot be read: {error.strerror}; it is part of the target") from error
     return digest.hexdigest()

@@ -1,81 +1,59 @@
-"""The study file as people write it: one pydantic model a key, unknown keys refused. Knows shapes, not other files.
+"""The study file as people write it: one pydantic model for each mapping, unknown keys refused.
 
-What needs the target's declarations (options, settings, levels) is checked by `loader`, after the shape is right.
+Owns the shape, its defaults and the sentence that stands beside each key in editors. Knows no other file: what needs
+the target's declarations (options, settings, levels) is checked by `loader`, after the shape is right.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    StringConstraints,
-    Tag,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from harness.study import quantities
+from harness.study.faults import Blame, listed, nearest
+from harness.study.forms import (
+    Duration,
+    Folder,
+    HeaderName,
+    HeaderValue,
+    RequestPath,
+    Scalar,
+    Settings,
+    Share,
+    Size,
+    Slug,
+)
+from harness.study.quantities import given
 
 LATENCIES = ("p50", "p90", "p95", "p99", "p999")
 MINIMIZED = (*LATENCIES, "cpu_per_request", "peak_rss", "threads")
 MAXIMIZED = ("throughput",)
-MOST_LEVELS = 8
 GUARDED = (*MINIMIZED, *MAXIMIZED, "error_ratio")
-
-Duration = Annotated[
-    float,
-    BeforeValidator(quantities.duration_s),
-    WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?\s*(us|ms|s|m|min|h)$"}),
-]
-Size = Annotated[
-    int,
-    BeforeValidator(quantities.size_bytes),
-    WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?\s*(B|KiB|MiB|GiB|kB|MB|GB)$"}),
-]
-Share = Annotated[
-    float,
-    BeforeValidator(quantities.share),
-    WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?\s*%$"}),
-]
-
-
-def _scalar(value: Any) -> Any:  # noqa: ANN401 - raw YAML
-    if not isinstance(value, (str, bool, int, float)):
-        raise ValueError(f"must be one value: text, a number, true or false; not {value!r:.60}")  # noqa: TRY004
-    return value
+FRAMING = ("content-length", "transfer-encoding", "connection")
+MOST_LEVELS = 8
+LEAST_WINDOWS = 20
+DEFAULT_WINDOWS = 60
 
 
 def _form_of_levels(value: Any) -> str:  # noqa: ANN401 - raw YAML
     return "range" if isinstance(value, (dict, RangeFile)) else "levels"
 
 
-Scalar = Annotated[Any, BeforeValidator(_scalar), WithJsonSchema({"type": ["string", "boolean", "integer", "number"]})]
-Text = Annotated[str, StringConstraints(max_length=4096)]
-Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
-HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$")]
-HeaderValue = Annotated[str, StringConstraints(pattern=r"^[^\r\n\x00]*$", max_length=4096)]
-
-
 class Model(BaseModel):
     """Frozen, and closed to unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class TargetFile(Model):
     """The service under test: `template` (comes with the harness) or `path` (an own crate)."""
 
     template: Slug | None = Field(None, description="Name of a target that comes with the harness.")
-    path: Text | None = Field(None, description="Folder of an own crate, relative to this file.")
-    cpus: int = Field(1, ge=1, le=1024, description="Cores of its own.")
-    memory: Size | None = Field(None, description="Memory limit, enforced by the docker backend.")
-    set: dict[str, Scalar] = Field({}, description="Settings that the target declares, fixed by this study.")
+    path: Folder | None = Field(None, description="Folder of an own crate with src/runtime.rs, relative to this file.")
+    cpus: int = Field(1, ge=1, le=1024, description="How many cores of its own the service gets.")
+    memory: Size | None = Field(None, ge=2**20, description="Memory limit; without it there is none.")
+    set: Settings = Field({}, description="Settings that the target declares, fixed by this study.")
 
     @model_validator(mode="after")
     def _one_form(self) -> TargetFile:
@@ -87,185 +65,248 @@ class TargetFile(Model):
 class ExpectFile(Model):
     """What counts as success."""
 
-    status: int = Field(200, ge=100, le=599)
+    status: int = Field(200, ge=100, le=599, description="The HTTP status of a success.")
 
 
 class RequestFile(Model):
     """One kind of request of the mix."""
 
-    name: Slug
-    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"] = "GET"
-    path: Annotated[str, StringConstraints(pattern=r"^/[!-~]*$", max_length=4096)]
-    headers: dict[HeaderName, HeaderValue] = {}
+    name: Slug = Field(description="Its name in the report.")
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"] = Field(
+        "GET", description="HTTP method."
+    )
+    path: RequestPath = Field(description="Path and query, from the first slash on.")
+    headers: Annotated[dict[HeaderName, HeaderValue], Field(max_length=64)] = Field({}, description="Headers to send.")
     json_: Any = Field(None, alias="json", description="Body, sent as compact JSON with its content type.")
-    body: Annotated[str, StringConstraints(max_length=2**20)] | None = Field(None, description="Body as text.")
+    body: str | None = Field(None, max_length=2**20, description="Body as text, instead of json.")
     weight: float = Field(1.0, gt=0, le=1e6, strict=False, description="Share of the mix, relative to the others.")
-    expect: ExpectFile = ExpectFile()
+    expect: ExpectFile = Field(ExpectFile(), description="What counts as success.")
 
     @model_validator(mode="after")
-    def _one_body(self) -> RequestFile:
+    def _can_be_sent(self) -> RequestFile:
         if self.json_ is not None and self.body is not None:
             raise ValueError("give json or body, not both")
+        framing = [name for name in self.headers if name.lower() in FRAMING]
+        if framing:
+            raise Blame("headers", f"leave {listed(framing)} out: it follows from the body, and the harness sets it")
         return self
 
 
 class LoadFile(Model):
     """The load profile."""
 
-    model: Literal["open", "closed"] = "open"
-    rate: float | None = Field(
-        None, gt=0, le=1e6, strict=False, description="Requests a second, offered whatever comes."
+    model: Literal["open", "closed"] = Field(
+        "open", description="open: a rate, whatever the service does. closed: connections that wait for their answer."
     )
-    arrivals: Literal["poisson", "uniform"] | None = Field(None, description="Law of the open model; default poisson.")
-    connections: int = Field(64, ge=1, le=50_000)
-    timeout: Duration = Field(2.0, gt=0, le=600, validate_default=False)
-    requests: list[RequestFile] = Field(min_length=1, max_length=64)
+    rate: float | None = Field(
+        None, gt=0, le=1e6, strict=False, description="Requests a second of the open model, offered whatever comes."
+    )
+    arrivals: Literal["poisson", "uniform"] | None = Field(
+        None, description="Law of the open model's arrivals; without it poisson."
+    )
+    connections: int = Field(64, ge=1, le=50_000, description="Connections that stay open through a window.")
+    timeout: Duration = Field(
+        2.0, gt=0, le=600, json_schema_extra={"default": "2s"}, description="From the intended send time on."
+    )
+    requests: list[RequestFile] = Field(min_length=1, max_length=64, description="The kinds of request to send.")
 
     @model_validator(mode="after")
     def _fits_its_model(self) -> LoadFile:
         if self.model == "open" and self.rate is None:
             raise ValueError("the open model needs rate: how many requests a second are offered")
-        if self.model == "closed" and (self.rate is not None or self.arrivals is not None):
-            raise ValueError(
-                "the closed model has neither rate nor arrivals: its connections send as fast as they are answered"
-            )
+        for key in ("rate", "arrivals"):
+            if self.model == "closed" and getattr(self, key) is not None:
+                words = (
+                    "leave it out: the closed model has neither rate nor arrivals, its connections send when answered"
+                )
+                raise Blame(key, words)
         return self
 
 
 class WindowFile(Model):
     """Lengths of the parts of a window."""
 
-    warmup: Duration = Field(2.0, ge=0, le=3600, validate_default=False)
-    measure: Duration = Field(8.0, ge=0.5, le=3600, validate_default=False)
-    drain: Duration | None = Field(None, gt=0, le=3600, description="Default: the load's time-out.")
+    warmup: Duration = Field(
+        2.0, ge=0, le=3600, json_schema_extra={"default": "2s"}, description="Full load before anything counts."
+    )
+    measure: Duration = Field(
+        8.0, ge=0.5, le=3600, json_schema_extra={"default": "8s"}, description="The stretch that counts."
+    )
+    drain: Duration | None = Field(
+        None, gt=0, le=3600, description="Longest wait for the last answers; without it the load's timeout."
+    )
 
 
 class ObjectiveFile(Model):
     """What is made better: exactly one of `minimize` and `maximize`."""
 
-    minimize: str | None = Field(None, json_schema_extra={"enum": [*MINIMIZED, None]})
-    maximize: str | None = Field(None, json_schema_extra={"enum": [*MAXIMIZED, None]})
-    of: Slug | None = Field(None, description="One kind of request; default all.")
+    minimize: str | None = Field(
+        None, json_schema_extra={"enum": [*MINIMIZED, None]}, description="A figure that should get smaller."
+    )
+    maximize: str | None = Field(
+        None, json_schema_extra={"enum": [*MAXIMIZED, None]}, description="A figure that should get larger."
+    )
+    of: Slug | None = Field(None, description="Name of one kind of request; without it all of them count.")
 
     @model_validator(mode="after")
     def _one_direction(self) -> ObjectiveFile:
         if (self.minimize is None) == (self.maximize is None):
             raise ValueError("give exactly one of minimize and maximize")
-        if self.minimize is not None and self.minimize not in MINIMIZED:
-            raise ValueError(f"can minimize {', '.join(MINIMIZED)}; not {self.minimize!r}")
-        if self.maximize is not None and self.maximize not in MAXIMIZED:
-            raise ValueError(f"can maximize {', '.join(MAXIMIZED)}; not {self.maximize!r}")
+        for key, metric, fitting, other in (
+            ("minimize", self.minimize, MINIMIZED, "maximize"),
+            ("maximize", self.maximize, MAXIMIZED, "minimize"),
+        ):
+            if metric is not None and metric not in fitting:
+                turned = metric in {*MINIMIZED, *MAXIMIZED}
+                advice = f"Write `{other}: {metric}`. " if turned else nearest(metric, fitting)
+                raise Blame(key, f"cannot be {given(metric)}. {advice}It can be: {listed(fitting)}")
         return self
 
 
 class GuardFile(Model):
-    """A limit that a recommendation must not break: a number, a size, or a share `of: baseline`."""
+    """A limit that a recommendation must not break: a number, a quantity, or a share `of: baseline`."""
 
-    metric: str = Field(json_schema_extra={"enum": list(GUARDED)})
-    at_most: float | str | None = None
-    at_least: float | str | None = None
-    of: Literal["baseline"] | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _numbers_may_be_whole(cls, content: Any) -> Any:  # noqa: ANN401 - raw YAML
-        if isinstance(content, dict):
-            keys = ("at_most", "at_least")
-            return {k: float(v) if k in keys and type(v) is int else v for k, v in content.items()}
-        return content
+    metric: str = Field(json_schema_extra={"enum": list(GUARDED)}, description="The figure that is guarded.")
+    at_most: Scalar = Field(None, description="Upper limit.")
+    at_least: Scalar = Field(None, description="Lower limit.")
+    of: Literal["baseline"] | None = Field(None, description="Makes the limit a share of the baseline's value.")
 
     @model_validator(mode="after")
     def _one_side(self) -> GuardFile:
         if self.metric not in GUARDED:
-            raise ValueError(f"can guard {', '.join(GUARDED)}; not {self.metric!r}")
+            words = f"must be one of {listed(GUARDED)}, not {given(self.metric)}. {nearest(self.metric, GUARDED)}"
+            raise Blame("metric", words.rstrip(". "))
         if (self.at_most is None) == (self.at_least is None):
             raise ValueError("give exactly one of at_most and at_least")
-        self.limit()
+        try:
+            self.limit()
+        except ValueError as error:
+            raise Blame(self.side, str(error)) from error
         return self
 
+    @property
+    def side(self) -> Literal["at_most", "at_least"]:
+        """Which limit it is."""
+        return "at_most" if self.at_most is not None else "at_least"
+
     def limit(self) -> float:
-        """Return the limit: a fraction where it is relative, else in the metric's unit (ms for percentiles, bytes for RSS)."""
+        """Return the limit in the metric's unit (ms, microseconds of CPU, bytes), a fraction where it is relative."""
         raw = self.at_most if self.at_most is not None else self.at_least
         if self.of == "baseline":
             return quantities.share(raw)
-        if isinstance(raw, float):
-            return raw
         if self.metric == "peak_rss":
             return float(quantities.size_bytes(raw))
         if self.metric in LATENCIES:
-            return quantities.duration_s(raw) * 1000
+            return quantities.duration_s(raw) * 1e3
         if self.metric == "cpu_per_request":
             return quantities.duration_s(raw) * 1e6
+        if isinstance(raw, (int, float)) and not isinstance(raw, bool) and raw >= 0:
+            return float(raw)
+        if self.metric == "threads" or not isinstance(raw, str):
+            raise ValueError(f"must be a number from 0 on, not {given(raw)}")
         return quantities.share(raw)
 
 
 class RangeFile(Model):
-    """Levels from `low` to `high`: by `step`, or evenly in log2 (`log: true`), at most 8."""
+    """Whole numbers from `low` to `high`: by `step`, else evenly spaced in log2; at most 8 levels."""
 
-    low: int
-    high: int
-    step: int | None = Field(None, ge=1)
-    log: bool | None = None
+    low: int = Field(ge=-(2**63), lt=2**64, description="Smallest level.")
+    high: int = Field(ge=-(2**63), lt=2**64, description="Largest level.")
+    step: int | None = Field(
+        None, ge=1, description="Distance of the levels; thinned out where there would be too many."
+    )
+    log: Literal[True] | None = Field(None, description="Evenly spaced in log2, which is so without a step too.")
 
     @model_validator(mode="after")
     def _not_empty(self) -> RangeFile:
         if self.high < self.low:
-            raise ValueError(f"high: must be at least low ({self.low})")
+            raise Blame("high", f"must be at least low ({self.low})")
         if self.step is not None and self.log:
             raise ValueError("give step or log, not both")
-        if self.log and self.low < 1:
-            raise ValueError("low: must be at least 1 where levels are spaced in log2")
+        if self.step is None and self.low < 1:
+            raise Blame("low", "must be at least 1 where levels are spaced in log2; or give a step")
         return self
 
 
 class BudgetFile(Model):
     """How much may be spent."""
 
-    windows: int | None = Field(None, ge=20, le=10_000, description="Windows in all, calibration included.")
-    time: Duration | None = Field(None, gt=0, description="Wall time.")
+    windows: int | None = Field(
+        None,
+        le=10_000,
+        json_schema_extra={"minimum": LEAST_WINDOWS},
+        description=f"Windows in all, calibration included; without it and without phases {DEFAULT_WINDOWS}.",
+    )
+    time: Duration | None = Field(
+        None, gt=0, le=30 * 86400, description="Wall time; the plan is made smaller to fit. Without it no limit."
+    )
+
+    @model_validator(mode="after")
+    def _allows_a_claim(self) -> BudgetFile:
+        if self.windows is not None and self.windows < LEAST_WINDOWS:
+            words = (
+                f"must be at least {LEAST_WINDOWS}, not {self.windows}: 3 windows of the baseline alone, 5 pairs of "
+                "winner and baseline, and a few to find the winner"
+            )
+            raise Blame("windows", words)
+        return self
 
 
 class PhasesFile(Model):
     """Explicit sizes instead of the plan that the budget gives."""
 
     calibrate: int = Field(4, ge=3, le=1000, description="Windows of the baseline against itself.")
-    screen: int = Field(0, ge=0, le=100, description="Blocks of one window a level.")
+    screen: int = Field(0, ge=0, le=100, description="Blocks of one window for each level, one knob at a time.")
     search: int = Field(0, ge=0, le=5000, description="Windows of the joint search.")
-    race: int = Field(0, ge=0, le=1000, description="Windows of the race.")
-    confirm: int = Field(6, ge=5, le=1000, description="Pairs of winner and baseline.")
+    race: int = Field(0, ge=0, le=1000, description="Windows of the race between the best.")
+    confirm: int = Field(6, ge=5, le=1000, description="Pairs of winner and baseline; fewer cannot make a claim.")
+
+    @model_validator(mode="after")
+    def _tries_something(self) -> PhasesFile:
+        if self.screen == 0 and self.search == 0:
+            raise ValueError("give screen or search at least 1: without them there is no winner to confirm")
+        return self
 
 
 class StudyFile(Model):
     """One study."""
 
     study: Slug = Field(description="Name: lower-case letters, digits, - and _.")
-    target: TargetFile
-    load: LoadFile
-    window: WindowFile = WindowFile(drain=None)
-    objective: ObjectiveFile
-    guards: list[GuardFile] = Field([], max_length=16)
+    target: TargetFile = Field(description="The service under test.")
+    load: LoadFile = Field(description="What is sent to it.")
+    window: WindowFile = Field(
+        WindowFile(),
+        json_schema_extra={"default": {}},
+        description="How long each part of a window is.",
+    )
+    objective: ObjectiveFile = Field(description="What is made better.")
+    guards: list[GuardFile] = Field([], max_length=16, description="Limits that a recommendation must not break.")
     knobs: dict[
         str,
         Annotated[
-            Annotated[list[Scalar], Tag("levels")] | Annotated[RangeFile, Tag("range")], Discriminator(_form_of_levels)
+            Annotated[list[Scalar], Field(min_length=1, max_length=32), Tag("levels")]
+            | Annotated[RangeFile, Tag("range")],
+            Discriminator(_form_of_levels),
         ],
-    ] = Field(min_length=1, max_length=32)
-    baseline: dict[str, Scalar] = Field({}, description="Deviations from Tokio's defaults, if any.")
-    budget: BudgetFile = BudgetFile(windows=None, time=None)
-    phases: PhasesFile | None = None
-    min_effect: Share = Field(0.02, gt=0, lt=1, validate_default=False)
-    seed: int = Field(1, ge=0, le=2**32 - 1)
+    ] = Field(
+        min_length=1,
+        max_length=32,
+        description="What is searched: settings of Tokio's runtime and options that the target declares.",
+    )
+    baseline: Settings = Field({}, description="What the baseline sets otherwise than Tokio and the target by default.")
+    budget: BudgetFile = Field(BudgetFile(), description="How much may be spent.")
+    phases: PhasesFile | None = Field(None, description="Explicit sizes of the phases, instead of budget.windows.")
+    min_effect: Share = Field(
+        0.02, gt=0, lt=1, json_schema_extra={"default": "2%"}, description="Smaller differences count as the same."
+    )
+    seed: int = Field(1, ge=0, le=2**32 - 1, description="Decides every random choice.")
 
 
-def range_levels(spec: RangeFile) -> list[int]:
-    """Return at most 8 levels, `low` and `high` among them: by the step, or evenly spaced in log2."""
-    if spec.step is None and spec.low >= 1:
-        return _rounded(spec.low * (spec.high / spec.low) ** (i / 7) for i in range(8))
-    levels = [*range(spec.low, spec.high, spec.step or 1), spec.high]
-    if len(levels) <= MOST_LEVELS:
-        return levels
-    return _rounded(levels[round(i * (len(levels) - 1) / 7)] for i in range(8))
-
-
-def _rounded(points: Iterable[float]) -> list[int]:
-    return sorted({round(point) for point in points})
+def range_levels(spec: RangeFile, most: int = MOST_LEVELS) -> list[int]:
+    """Return at most `most` levels, `low` and `high` among them: by the step, or evenly spaced in log2."""
+    last = most - 1
+    if spec.step is None:
+        return sorted({spec.high, *(round(spec.low * (spec.high / spec.low) ** (i / last)) for i in range(last))})
+    steps = -(-(spec.high - spec.low) // spec.step)
+    places = range(steps + 1) if steps < most else (i * steps // last for i in range(most))
+    return [min(spec.low + place * spec.step, spec.high) for place in places]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from harness.study.loader import json_schema
+from harness.study.editor import json_schema
 
 FILE = Path(__file__).resolve().parents[2] / "docs" / "study.schema.json"
 

@@ -1,13 +1,14 @@
 """The knob table: what a study may set, what Tokio makes of it, what is refused before anything is built."""
 
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.study import knobs
+from harness.study import knobs, own_runtime
 from harness.study.model import UNSET
 
 TWO_LEVELS = {
@@ -56,11 +57,81 @@ def test_zero_is_refused_because_tokio_panics(name):
         ("worker_threads", "4"),
         ("disable_lifo_slot", 1),
         ("flavor", "multi"),
+        ("max_blocking_threads", "512"),
+        ("max_blocking_threads", 20_000),
+        ("thread_keep_alive", "2d"),
+        ("thread_keep_alive", "48h"),
+        ("thread_keep_alive", "9" * 400 + "s"),
+        ("thread_stack_size", "2GiB"),
+        ("global_queue_interval", 2**32),
+        ("enable_alt_timer", "on"),
+        ("worker_threads", None),
+        ("worker_threads", 4.0),
     ],
 )
 def test_levels_that_cannot_work_are_refused(name, level):
     with pytest.raises(ValueError, match=r"must be|write"):
         knobs.TABLE[name].parse(level)
+
+
+@pytest.mark.parametrize("row", knobs.TABLE.values(), ids=lambda row: row.name)
+def test_a_row_says_all_that_a_person_needs(row):
+    said = asdict(row)
+
+    assert [key for key in ("about", "default_text", "since", "call", "flavors") if not said[key]] == []
+    if row.kind in {"integer", "duration", "size"}:
+        assert row.low < row.high
+        assert row.why_low
+        assert row.why_high
+
+
+@pytest.mark.parametrize("row", knobs.TABLE.values(), ids=lambda row: row.name)
+def test_a_parsed_level_parses_to_itself(row):
+    parsed = [row.parse(level) for level in (UNSET, *TWO_LEVELS[row.kind])]
+
+    assert [row.parse(level) for level in parsed] == parsed
+
+
+def test_the_unstable_knobs_are_those_that_tokio_hides_behind_its_flag():
+    unstable = knobs.needs_unstable(dict.fromkeys(knobs.TABLE, 1))
+
+    assert unstable == (
+        "disable_lifo_slot",
+        "enable_alt_timer",
+        "enable_eager_driver_handoff",
+        "enable_sharded_blocking_queue",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        ("max_blocking_threads", 512),
+        ("thread_keep_alive", 10),
+        ("thread_stack_size", 2 * 2**20),
+        ("global_queue_interval", 31),
+        ("max_io_events_per_busy_tick", 1024),
+        ("disable_lifo_slot", 0),
+    ],
+)
+def test_unset_stands_in_order_where_its_default_does(name, number):
+    assert knobs.TABLE[name].magnitude(UNSET) == number
+
+
+def test_a_busy_tick_equal_to_the_tick_is_the_default():
+    assert knobs.canonical({"max_io_events_per_busy_tick": 1024}, 1) == {}
+    assert knobs.canonical({"max_io_events_per_tick": 8, "max_io_events_per_busy_tick": 8}, 1) == {
+        "max_io_events_per_tick": 8
+    }
+
+
+@pytest.mark.parametrize(
+    ("level", "call"), [("2s", "from_secs(2)"), ("250ms", "from_millis(250)"), ("10us", "from_micros(10)")]
+)
+def test_a_duration_renders_in_the_largest_unit_that_is_exact(level, call):
+    rendered = knobs.TABLE["thread_keep_alive"].rust(level)
+
+    assert rendered == f".thread_keep_alive(std::time::Duration::{call})"
 
 
 @pytest.mark.parametrize(
@@ -110,24 +181,10 @@ def test_unset_renders_no_call():
 def test_what_is_rendered_is_read_back(values):
     wanted = knobs.canonical(values, default_workers=2)
 
-    found, unknown = knobs.read_builder_calls("\n".join((*knobs.builder_calls(wanted), ".build()")))
+    found, unknown = own_runtime.read_builder_calls("\n".join((*knobs.builder_calls(wanted), ".build()")))
 
     assert knobs.canonical(found, default_workers=2) == wanted
     assert unknown == ()
-
-
-def test_calls_that_a_variant_cannot_keep_are_named():
-    source = """
-        // Builder::new_current_thread() in a comment is not the runtime
-        let mut builder = tokio::runtime::Builder::new_multi_thread();
-        builder.worker_threads(num_cpus()).thread_name("api").max_blocking_threads(1_000).thread_stack_size(3 * 1024 * 1024)
-            .enable_all().build()
-    """
-
-    found, unknown = knobs.read_builder_calls(source)
-
-    assert found == {"flavor": "multi_thread", "max_blocking_threads": 1000, "thread_stack_size": "3MiB"}
-    assert unknown == (".worker_threads(num_cpus())", '.thread_name("api")')
 
 
 def test_the_resolved_baseline_says_what_tokio_uses():
