@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 
-.PHONY: quickstart test test-fast lint format schema clean
+.PHONY: quickstart test test-fast lint format schema bench clean
 
 quickstart: $(INSTALLED)
 	$(BIN)/harness optimize studies/quickstart.yaml
@@ -32,6 +32,11 @@ format: $(INSTALLED_DEV)
 
 schema: $(INSTALLED_DEV)
 	$(BIN)/python -m harness.study.schema_file
+
+# wrk, which the engines are compared with, comes from Debian's packages.
+bench: $(INSTALLED)
+	command -v wrk >/dev/null || apt-get install -y -qq --no-install-recommends wrk >/dev/null
+	$(BIN)/python bench/measure.py $(BENCH)
 
 clean:
 	rm -rf build .mypy_cache .pytest_cache .ruff_cache
