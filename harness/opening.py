@@ -11,11 +11,12 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import harness
+from harness import calibration
 from harness import variant as variants
 from harness.errors import MachineError, StudyError
 from harness.ledger import folder as folders
@@ -23,6 +24,7 @@ from harness.ledger import provenance
 from harness.ledger.folder import RunFolder
 from harness.ledger.ledger import Ledger, read_history, write_json
 from harness.ledger.record import SCHEMA
+from harness.load import native_program
 from harness.load.generator import LocustGenerator
 from harness.study import knobs
 from harness.study.model import Study
@@ -30,14 +32,16 @@ from harness.target import build, leftovers, process
 from harness.target.docker import DockerBackend
 from harness.target.process import ProcessBackend
 from harness.target.service import Backend
-from harness.window.cores import CoreMap, available, core_map
+from harness.window.cores import CoreMap, available, core_map, siblings
+from harness.window.jitter import JitterProbe
 from harness.window.run import Bench
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A run that can go on: its ledger, its bench, and what to tell the person before the first window."""
+    """A run that can go on: the study as it is carried out here, ledger, bench, and words for before the first window."""
 
+    study: Study
     ledger: Ledger
     bench: Bench
     words: tuple[str, ...]
@@ -84,29 +88,51 @@ def _obstacles(study: Study, facts: dict[str, Any], backend: str | None) -> tupl
 @contextmanager
 def opened(study: Study, results: Path, backend: str | None, resumed: Unfinished | None) -> Iterator[Opened]:
     """Yield the run to carry out, new or `resumed`; on leaving, end the generator and remove what the backend made."""
-    cores = core_map(available(), study.target.cpus)
     words = list(leftovers.sweep(results))
     if resumed is None:
+        found = calibration.kept()
+        study, told = _settled(study, found)
         name, notice = chosen_backend(backend)
         folder = folders.create(results, study.name, time.time())
-        notices = (notice,) if notice else ()
+        notices = (*((notice,) if notice else ()), *told)
         words += [f"fresh run in {folder.path}"]
     else:
-        folder, name = resumed.folder, resumed.backend
+        folder, name, found = resumed.folder, resumed.backend, None
+        study = _as_begun(study, _read_run(folder))
         _require(name)
         words += [f"resuming {folder.path}: {resumed.windows} windows are in its ledger"]
         notices = tuple(_read_run(folder).get("notices", ()))
+    spread = study.load.engine == "native"
+    cores = core_map(available(), study.target.cpus, siblings(available()), spread=spread)
     words += [*notices, *study.warnings, _cores_in_words(cores)]
     ledger = Ledger(folder)
     with (
         _kept_to(cores.harness),
-        closing(LocustGenerator(cores.generator, folder.generator_log)) as generator,
+        closing(_generator(study, cores, folder)) as generator,
+        closing(JitterProbe()) as jitter,
         closing(BACKENDS[name](folder)) as serving,
     ):
         if resumed is None:
             about = described(study, folder, name, cores, notices)
-            write_json(folder.run_json, {**about, "generator_priority": generator.priority})
-        yield Opened(ledger, Bench(study, build.build, serving, generator, cores), tuple(words))
+            kept = None if found is None else calibration.to_json(found)
+            write_json(folder.run_json, {**about, "generator_priority": generator.priority, "calibration": kept})
+        yield Opened(study, ledger, Bench(study, build.build, serving, generator, cores, jitter), tuple(words))
+
+
+def _settled(study: Study, found: calibration.Calibration | None) -> tuple[Study, tuple[str, ...]]:
+    made = calibration.settled(study, found)
+    return made.study, made.words
+
+
+def _as_begun(study: Study, facts: dict[str, Any]) -> Study:
+    """Return the study with the engine and the floor that the run began with, whatever was calibrated since."""
+    engine = facts["load"].get("engine", "http")
+    return replace(study, load=replace(study.load, engine=engine), floor_ms=facts.get("floor_ms") or {})
+
+
+def _generator(study: Study, cores: CoreMap, folder: RunFolder) -> LocustGenerator:
+    native = native_program.built() if study.load.engine == "native" else None
+    return LocustGenerator(cores.generator, folder.generator_log, native, study.load.locustfile)
 
 
 @contextmanager
@@ -186,12 +212,16 @@ def described(
         },
         "objective": asdict(study.objective),
         "min_effect": study.min_effect,
+        "floor_ms": dict(study.floor_ms),
         "guards": [asdict(guard) for guard in study.guards],
         "knobs": [{**asdict(knob), "about": knobs.about(knob, target)} for knob in study.knobs],
         "load": {
             "model": study.load.model,
             "rate": study.load.rate,
             "arrivals": study.load.arrivals,
+            "engine": study.load.engine,
+            "keep_alive": study.load.keep_alive,
+            "think_s": study.load.think_s,
             "connections": study.load.connections,
             "timeout_s": study.load.timeout_s,
             "requests": [f"{request.method} {request.path}" for request in study.load.requests],
@@ -224,7 +254,7 @@ def _cores_in_words(cores: CoreMap) -> str:
     def listed(group: tuple[int, ...]) -> str:
         return ",".join(str(core) for core in group)
 
-    shared = f" ({cores.shared}: windows are DEGRADED)" if cores.shared else ""
+    shared = f" ({'; '.join(cores.notes)}: windows are DEGRADED)" if cores.notes else ""
     return (
         f"cores: target {listed(cores.target)}, generator {listed(cores.generator)}, "
         f"harness {listed(cores.harness)}{shared}"

@@ -64,7 +64,7 @@ def _optimize(asked: Asked) -> None:
     with host_lock(f"{study.name} in {asked.results.resolve()}", asked.wait_s):
         resumed = _wanted(asked, opening.unfinished(study, asked.results, asked.backend))
         with opening.opened(study, asked.results, asked.backend, resumed) as opened:
-            _run(asked, study, opened)
+            _run(asked, opened.study, opened)
         _finish(asked, opened)
 
 

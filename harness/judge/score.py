@@ -27,6 +27,9 @@ FIGURE: Mapping[Metric, str] = {
 }
 """Where each metric of a study stands in the figures of a window."""
 
+LATENCIES = frozenset(metric for metric, figure in FIGURE.items() if figure.endswith("_ms"))
+"""The metrics that are milliseconds."""
+
 PENALTY = 5.0
 """Weight of a guard's shortfall (ln units) in the score; as simulated."""
 

@@ -7,8 +7,9 @@ gives *inconclusive* with its reason; nothing here can turn it into a success.
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 from harness.judge import guards, noise, rank, score
@@ -21,6 +22,7 @@ ReasonCode = Literal[
     "judged",
     "too_few_pairs",
     "guard_broken",
+    "not_resolvable",
     "winner_unstable",
     "no_candidate",
     "baseline_failed",
@@ -43,7 +45,9 @@ class Look:
     `planned` pairs were declared for it, `pairs` of them are usable. `p` and `alpha` are one-sided; `shift` is the
     Hodges-Lehmann estimate of y(winner) - y(baseline) in ln units, `shift_interval` the inverted test at `alpha` a
     side; `estimate` and `interval` say the same as gains. None: no pair, or an unbounded end. `passed`: the test and
-    every guard, the one reason to stop before the last look.
+    every guard, the one reason to stop before the last look. `difference_ms` is the estimate in milliseconds where the
+    objective is a percentile, `floor_ms` what this host's engine measures where there is nothing: a smaller difference
+    is not resolvable.
     """
 
     number: int
@@ -57,6 +61,13 @@ class Look:
     interval: tuple[float | None, float | None]
     guards: tuple[GuardRow, ...]
     passed: bool
+    difference_ms: float | None = None
+    floor_ms: float | None = None
+
+    @property
+    def resolvable(self) -> bool:
+        """Whether the difference is not below the host's floor, as far as both are known."""
+        return self.difference_ms is None or self.floor_ms is None or self.difference_ms >= self.floor_ms
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON."""
@@ -122,7 +133,7 @@ def look(study: Study, pairs: Pairs, number: int, planned: int, alpha: float) ->
     p, ends = rank.signed_rank_p(d), rank.interval(d, alpha)
     rows = guards.rows(study, pairs, alpha)
     passed = p <= alpha and ends.high < 0 and all(row.holds for row in rows)
-    return Look(
+    seen = Look(
         number=number,
         planned=planned,
         pairs=len(d),
@@ -134,7 +145,10 @@ def look(study: Study, pairs: Pairs, number: int, planned: int, alpha: float) ->
         interval=(_gain(study, ends.high), _gain(study, ends.low)),
         guards=rows,
         passed=passed,
+        difference_ms=_difference_ms(study, pairs, rank.hodges_lehmann(d)) if d else None,
+        floor_ms=study.floor_ms.get(study.objective.metric),
     )
+    return replace(seen, passed=seen.passed and seen.resolvable)
 
 
 def differences(study: Study, pairs: Pairs) -> list[float]:
@@ -197,27 +211,43 @@ def smallest_visible(sigma: float | None, pairs: int, looks: int) -> float | Non
     return None if sigma is None else noise.smallest_visible(sigma, pairs, looks)
 
 
+def _difference_ms(study: Study, pairs: Pairs, shift: float) -> float | None:
+    """Return the size of a shift (ln units) of the baseline's median, None where the objective is no latency."""
+    if study.objective.metric not in score.LATENCIES:
+        return None
+    base = [score.objective_value(study, window.metrics, window.by_request) for _, window in pairs]
+    known = [value for value in base if value is not None]
+    return statistics.median(known) * abs(math.expm1(shift)) if known else None
+
+
 def _call(study: Study, last: Look) -> Call:
     low, high = last.interval
+    if not last.resolvable and not _same(study, last):
+        return "inconclusive"
     if last.passed and low is not None and low > 0:
         return "better"
     if high is not None and high < 0:
         return "worse"
-    if low is not None and high is not None and -study.min_effect <= low and high <= study.min_effect:
-        return "same"
-    return "inconclusive"
+    return "same" if _same(study, last) else "inconclusive"
+
+
+def _same(study: Study, last: Look) -> bool:
+    low, high = last.interval
+    return low is not None and high is not None and -study.min_effect <= low and high <= study.min_effect
 
 
 def _code(call: Call, last: Look) -> ReasonCode:
     if last.pairs < rank.fewest_pairs(last.alpha):
         return "too_few_pairs"
-    low, _ = last.interval
+    low, high = last.interval
+    if call == "inconclusive" and not last.resolvable and not (low is None or high is None or low <= 0 <= high):
+        return "not_resolvable"
     claimable = low is not None and low > 0
     broken = any(not row.holds for row in last.guards)
     return "guard_broken" if call == "inconclusive" and claimable and broken else "judged"
 
 
-def _reason(study: Study, call: Call, code: ReasonCode, last: Look, visible: float | None) -> str:
+def _reason(study: Study, call: Call, code: ReasonCode, last: Look, visible: float | None) -> str:  # noqa: PLR0911 - a case each
     low, high = (0.0 if end is None else end for end in last.interval)
     metric = study.objective.metric
     if code == "too_few_pairs":
@@ -233,6 +263,11 @@ def _reason(study: Study, call: Call, code: ReasonCode, last: Look, visible: flo
         return f"{metric} is worse by at least {-high:.1%} over {last.pairs} fresh pairs. Keep the baseline."
     if call == "same":
         return f"Any difference in {metric} lies within {study.min_effect:.1%}, over {last.pairs} fresh pairs."
+    if code == "not_resolvable":
+        return (
+            f"The pairs differ by {last.difference_ms or 0:.2f} ms in {metric}, which is below the noise floor of this host "
+            f"({last.floor_ms or 0:.2f} ms): not resolvable here."
+        )
     if code == "guard_broken":
         broken = "; ".join(row.words for row in last.guards if not row.holds)
         return f"{metric} gets better, but a guard does not hold: {broken}."
@@ -262,7 +297,9 @@ def _listed(value: Any) -> Any:  # noqa: ANN401 - any JSON value
 def _revived(kind: type[Look | Verdict], content: Mapping[str, Any], ends: tuple[str, ...]) -> dict[str, Any]:
     """Return constructor arguments from plain JSON: lists become tuples again, keys of others are passed over."""
     rows = tuple(_guard_row(row) for row in content["guards"])
-    known = {field.name: content[field.name] for field in fields(kind)}
+    known = {
+        field.name: content[field.name] for field in fields(kind) if field.name in content or field.default is MISSING
+    }
     return {**known, **{name: tuple(content[name]) for name in ends}, "guards": rows}
 
 

@@ -15,11 +15,16 @@ from typing import Protocol
 
 from harness.load.answer import AnswerReader, NoAnswerError
 from harness.load.engine import READABLE, WRITABLE, Engine, Watcher
+from harness.load.job import Job
 from harness.load.wire import LOOPBACK
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.01, 0.32
 """Waits before a connection that broke without one answer is opened again, doubling: a dead target must not cause a
 storm that would keep the generator's own core busy."""
+
+
+KEPT_BYTES = 65536
+"""How much of a body is looked at where the study expects something of it."""
 
 
 class Listener(Protocol):
@@ -39,17 +44,20 @@ class Connection:
     """A connection that is opened again by itself when it ends.
 
     `request` is the index of the request in flight, -1 for none. `opened` counts how often it came up, `broke` how
-    often it ended without the target having announced it.
+    often it ended without the target having announced it. Without `keep_alive` it is opened for each request, by
+    `send`, and closed after the answer.
     """
 
-    def __init__(self, engine: Engine, port: int, number: int, listener: Listener) -> None:
+    def __init__(self, engine: Engine, job: Job, number: int, listener: Listener) -> None:
         """`number` tells connections apart in the samples. Nothing is opened yet."""
         self.number = number
         self.request = -1
         self.opened = self.broke = 0
-        self.answer = AnswerReader(engine)
+        self.answer = AnswerReader(engine, KEPT_BYTES if _looks_at_bodies(job) else 0)
+        self._port, self._keep_alive = job.port, job.load.keep_alive
+        self._first: tuple[bytes, bool] | None = None
         self._loop, self._buffer = engine.loop, engine.buffer
-        self._port, self._listener = port, listener
+        self._listener = listener
         self._socket: socket
         self._reader: Watcher | None = None
         self._writer: Watcher | None = None
@@ -62,6 +70,12 @@ class Connection:
 
     def open(self) -> None:
         """Begin to open; `Listener.idle` follows when it is up, or another attempt after a while."""
+        if self._keep_alive:
+            self._connect()
+        else:
+            self._listener.idle(self)
+
+    def _connect(self) -> None:
         self._socket = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK)
         self._is_open = True
         self._socket.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
@@ -71,7 +85,7 @@ class Connection:
         elif code == errno.EINPROGRESS:
             self._writer = self._watch(WRITABLE, self._connecting)
         else:
-            self._open_again()
+            self._failed()
 
     def close(self) -> None:
         """Close for good."""
@@ -90,13 +104,23 @@ class Connection:
         if code == 0:
             self._up()
         else:
+            self._failed()
+
+    def _failed(self) -> None:
+        if self.request >= 0:
+            self._break()
+        else:
             self._open_again()
 
     def _up(self) -> None:
         self.opened += 1
         self.answer.restart()
         self._reader = self._watch(READABLE, self._readable)
-        self._listener.idle(self)
+        if self._first is None:
+            self._listener.idle(self)
+            return
+        (payload, head), self._first = self._first, None
+        self._write(payload, head=head)
 
     def _break(self) -> None:
         self.broke += 1
@@ -139,12 +163,20 @@ class Connection:
             self._socket.close()
             self._is_open = False
         self._unsent = b""
+        self._first = None
 
     # Sending
 
     def send(self, index: int, payload: bytes, *, head: bool) -> None:
         """Send a whole request; `head` says that its answer has no body."""
         self.request = index
+        if self._keep_alive:
+            self._write(payload, head=head)
+        else:
+            self._first = payload, head
+            self._connect()
+
+    def _write(self, payload: bytes, *, head: bool) -> None:
         self.answer.await_answer(head=head)
         try:
             sent = self._socket.send(payload)
@@ -198,13 +230,17 @@ class Connection:
 
     def _finish(self, at_ns: int) -> None:
         self._wait_s = 0.0
-        keep = self.answer.keep and not self._unsent
+        keep = self.answer.keep and not self._unsent and self._keep_alive
         self._listener.answered(self, at_ns)
         self.request = -1
         if keep:
             self._listener.idle(self)
         else:
             self._open_again()
+
+
+def _looks_at_bodies(job: Job) -> bool:
+    return any(request.expect_contains for request in job.load.requests)
 
 
 def _give_back(watcher: Watcher | None) -> None:

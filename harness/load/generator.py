@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import harness
-from harness.errors import MachineError
+from harness.errors import MachineError, StudyError
 from harness.load.job import Driven, Job, TargetRefused
 from harness.load.wire import job_line
 
@@ -35,13 +35,21 @@ class LocustGenerator:
     The kernel ends the child with the thread that made this object, so that thread has to live through the run.
     """
 
-    def __init__(self, cores: tuple[int, ...], log: Path) -> None:
-        """Start the child on `cores`; what it writes goes to `log`. MachineError when it does not come up."""
+    def __init__(
+        self, cores: tuple[int, ...], log: Path, native: Path | None = None, locustfile: Path | None = None
+    ) -> None:
+        """Start the child on `cores`; what it writes goes to `log`.
+
+        `native` is the program of the native engine, `locustfile` the user's own, where the load is by one of them.
+        MachineError when the child does not come up, StudyError when it cannot use the locustfile.
+        """
         self._log = log
         self._buffer = b""
-        self._process, self._line = _start(cores, log)
+        self._engine_pid: int | None = None
+        files = [str(native or ""), str(locustfile or "")]
+        self._process, self._line = _start(cores, log, files)
         try:
-            self.priority = int(self._expect({"ready"}, START_LIMIT_S)["priority"])
+            self.priority = self._ready()
             """The child's nice value: negative where the machine lets it be raised."""
         except BaseException:
             self.close()
@@ -51,6 +59,11 @@ class LocustGenerator:
     def pid(self) -> int:
         """Process id of the child."""
         return self._process.pid
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Process ids that generate load now: the child's, and while it runs that of the native engine."""
+        return (self._process.pid, *(() if self._engine_pid is None else (self._engine_pid,)))
 
     def drive(self, job: Job, on_start: Callable[[int, int, int], None]) -> Driven:
         """Have one window of load carried out; see `load.job.Generator`.
@@ -66,7 +79,7 @@ class LocustGenerator:
             raise TargetRefused(answer["words"])
         if answer["event"] == "error":
             raise _machine_error(answer, job)
-        return Driven(**{name: answer[name] for name in Driven.__dataclass_fields__})
+        return Driven(**{name: answer[name] for name in Driven.__dataclass_fields__ if name in answer})
 
     def close(self) -> None:
         """End the child: closing the line is enough for one that waits for a job."""
@@ -76,6 +89,12 @@ class LocustGenerator:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+    def _ready(self) -> int:
+        answer = self._expect({"ready", "unusable"}, START_LIMIT_S)
+        if answer["event"] == "unusable":
+            raise StudyError(f"the locustfile cannot be used: {answer['words']}")
+        return int(answer["priority"])
 
     def _carried_out(self, job: Job, on_start: Callable[[int, int, int], None]) -> dict[str, Any]:
         try:
@@ -87,8 +106,12 @@ class LocustGenerator:
         answer = self._expect({"started", "refused", "error"}, limit_s)
         if answer["event"] != "started":
             return answer
+        self._engine_pid = answer.get("pid")
         on_start(answer["start_ns"], answer["t0_ns"], answer["t1_ns"])
-        return self._expect({"driven", "error"}, limit_s)
+        try:
+            return self._expect({"driven", "refused", "error"}, limit_s)
+        finally:
+            self._engine_pid = None
 
     def _expect(self, events: set[str], limit_s: float) -> dict[str, Any]:
         """Return the child's next line, which has to be one of `events`."""
@@ -127,11 +150,11 @@ class LocustGenerator:
         return "".join(f"\n  {line}" for line in lines)
 
 
-def _start(cores: tuple[int, ...], log: Path) -> tuple[subprocess.Popen[bytes], socket.socket]:
+def _start(cores: tuple[int, ...], log: Path, files: list[str]) -> tuple[subprocess.Popen[bytes], socket.socket]:
     """Start the child and return it with our end of the line to it."""
     ours, theirs = socket.socketpair()
     command = [sys.executable, "-P", "-m", "harness.load.locustfile"]  # -P: a locust.py where we run is not Locust
-    arguments = [str(theirs.fileno()), str(os.getpid()), ",".join(map(str, cores))]
+    arguments = [str(theirs.fileno()), str(os.getpid()), ",".join(map(str, cores)), *files]
     try:
         with theirs, log.open("ab") as output:
             process = subprocess.Popen(

@@ -30,7 +30,8 @@ SAMPLE_COLUMNS = {
 }
 """Columns of samples.parquet: one row for each request whose intended time lies in [t0, t1), warm-up excluded.
 
-`woken_ns` is when the dispatcher handed the request over (open model; equals intended_ns in the closed model), 0 if never.
+`woken_ns` is when the dispatcher handed the request over, 0 if never; in the closed model without thinking, where no
+timer is waited for, it equals `intended_ns`.
 `sent_ns` and `done_ns` are 0 where it was never sent or never answered. `status` is 0 without an answer. `kind` is the
 index into the profile's requests. `connection` is -1 where none took it.
 """
@@ -55,7 +56,8 @@ class Driven:
     `answered_total` count every request on the wire since the service started, verification and warm-up included;
     `connects` counts connections opened, `reconnects` those opened again after a break. `offered` is the number of
     requests whose intended time lies in [t0, t1). `dispatched` is how many of them the dispatcher handed over, and
-    `locust_requests` what Locust itself counted of them: a cross-check, never a result.
+    `locust_requests` what Locust itself counted of them: a cross-check, never a result. `wrong_bodies` counts answers
+    with the expected status whose body was not what the study expects, warm-up included.
     """
 
     start_ns: int
@@ -69,6 +71,7 @@ class Driven:
     connects: int
     reconnects: int
     locust_requests: int
+    wrong_bodies: int = 0
 
 
 class TargetRefused(Exception):  # noqa: N818 - a FAILED window, not an error of the harness
@@ -79,8 +82,8 @@ class Generator(Protocol):
     """Drives load from one child process that lives through the run."""
 
     @property
-    def pid(self) -> int:
-        """Process id of the child, for its CPU account."""
+    def pids(self) -> tuple[int, ...]:
+        """Process ids that generate load now, for their CPU account; asked when a window's clock starts."""
 
     def drive(self, job: Job, on_start: Callable[[int, int, int], None]) -> Driven:
         """Verify, connect, warm up, measure, drain, write the samples.

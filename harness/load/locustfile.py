@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import ipaddress
 import json
 import logging
 import os
@@ -16,7 +17,10 @@ import resource
 import signal
 import sys
 import time
+import traceback
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,57 +31,58 @@ from gevent import socket
 from gevent.event import Event
 from locust.env import Environment
 from locust.exception import StopUser
+from locust.runners import LocalRunner
+from locust.util.load_locustfile import load_locustfile
 
-from harness.load import samples
+from harness.load import native, samples
+from harness.load.connection import Connection
 from harness.load.engine import Engine
 from harness.load.job import COMPLETED, Job, TargetRefused
 from harness.load.models import ClosedModel, Model, OpenModel
 from harness.load.samples import Samples
+from harness.load.tap import Tap
 from harness.load.verify import verify
-from harness.load.wire import job_from
+from harness.load.wire import LOOPBACK, job_from
 
 PRIORITY = -10
 CONNECT_LIMIT_S = 5.0
 _LEAD_NS = 50_000_000  # between the announcement of the clock's start and the start, so that the harness can watch
 _AT_ONCE = 64  # connections being opened at a time: a listen queue of 128, the usual least, never overflows
 _SPARE_FILES = 64
+_MOST_SPAWNED_PER_S = 100  # Locust warns above it
+_BEFORE_KILL_S = 0.02  # when users that still wait are counted, before Locust ends them
+_GEVENTS_OWN = gevent.hub.Hub.SYSTEM_ERROR
+_WITH_ADDRESS = 2
 _PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class Program:
+    """The native engine's program and the cores of its threads."""
+
+    path: Path
+    cores: tuple[int, ...]
 
 
 class WindowUser(locust.User):
     """One Locust user that carries out one window; `environment.window` holds its job and takes what came of it."""
 
-    abstract = True
     fixed_count = 1
-    model: type[Model]
 
     @locust.task
     def carry_out(self) -> None:
         """Carry out the window once, then stop."""
         window = self.environment.window
         try:
-            taken, window.outcome = _drive(self.model, window.job, window.line)
+            taken, told = ENGINES[window.job.load.engine](window)
+            samples.write(window.job.samples, taken)
             _tell_locust(self.environment, window.job, taken)
+            window.outcome = {"event": "driven", "offered": len(taken.outcome), **told}
         except TargetRefused as refused:
             window.outcome = {"event": "refused", "words": str(refused)}
         except OSError as error:
             window.outcome = {"event": "error", "words": error.strerror or str(error), "errno": error.errno}
         raise StopUser
-
-
-class OpenLoopUser(WindowUser):
-    """Sends when the schedule says."""
-
-    model = OpenModel
-
-
-class ClosedLoopUser(WindowUser):
-    """Sends when it was answered."""
-
-    model = ClosedModel
-
-
-USERS: dict[str, type[WindowUser]] = {"open": OpenLoopUser, "closed": ClosedLoopUser}
 
 
 class Line:
@@ -100,32 +105,71 @@ class Line:
 class Window:
     """One job on its way through a Locust user; `outcome` is what the harness is told in the end."""
 
-    def __init__(self, job: Job, line: Line) -> None:
+    def __init__(self, job: Job, line: Line, program: Program) -> None:
         """Expect the worst until the user says otherwise."""
-        self.job, self.line = job, line
+        self.job, self.line, self.program = job, line, program
         self.outcome: dict[str, Any] = {"event": "error", "words": "the user ended without a result", "errno": None}
 
 
-def _drive(kind: type[Model], job: Job, line: Line) -> tuple[Samples, dict[str, Any]]:
-    """Carry out one window and write its samples; TargetRefused, or OSError where the machine does not play along."""
-    engine = Engine(
+def _engine() -> Engine:
+    return Engine(
         loop=gevent.get_hub().loop,
         parser=httptools.HttpResponseParser,
         malformed=(httptools.HttpParserError, httptools.HttpParserUpgrade),
         callback_fault=httptools.HttpParserCallbackError,
     )
+
+
+def _on_the_loop(window: Window) -> tuple[Samples, dict[str, Any]]:
+    """Send in this process, by callbacks of gevent's loop."""
+    job, engine = window.job, _engine()
     _allow_files(job.load.connections + _SPARE_FILES)
     verify(job, engine)
     ended = Event()
-    model = kind(engine, job, ended.set)
+    model = MODELS[job.load.model](engine, job, Connection, ended.set)
     try:
         _connect(model)
-        end_ns = _run(model, ended, line)
+        end_ns = _run(model, ended, window.line)
     finally:
         model.close()
     taken = model.rows.samples(model.t0_ns, model.t1_ns)
-    samples.write(job.samples, taken)
-    return taken, {"event": "driven", **_driven(model, taken, end_ns)}
+    return taken, _driven(model, taken, end_ns)
+
+
+def _by_the_program(window: Window) -> tuple[Samples, dict[str, Any]]:
+    """Have the native engine send, and wait for it."""
+    job = window.job
+    _allow_files(job.load.connections + _SPARE_FILES)
+    verify(job, _engine())
+
+    def started(pid: int, start_ns: int, t0_ns: int, t1_ns: int) -> None:
+        window.line.tell(event="started", start_ns=start_ns, t0_ns=t0_ns, t1_ns=t1_ns, pid=pid)
+
+    ran = native.run(window.program.path, window.program.cores, job, started)
+    verified = len(job.load.requests)
+    wire = {name: ran.told[name] + verified for name in ("sent_total", "answered_total", "connects")}
+    return ran.samples, {
+        "start_ns": ran.start_ns,
+        "t0_ns": ran.t0_ns,
+        "t1_ns": ran.t1_ns,
+        "end_ns": ran.told["end_ns"],
+        "dispatched": ran.told["dispatched"],
+        "reconnects": ran.told["reconnects"],
+        "wrong_bodies": ran.told["wrong_answers"],
+        **wire,
+    }
+
+
+MODELS: dict[str, type[Model]] = {"open": OpenModel, "closed": ClosedModel}
+ENGINES: dict[str, Callable[[Window], tuple[Samples, dict[str, Any]]]] = {
+    "http": _on_the_loop,
+    "native": _by_the_program,
+}
+"""Every engine that our own user carries out: from a window to its samples and the other numbers of `Driven`.
+
+TargetRefused when the target does not take the load, OSError where the machine does not play along. A locustfile is no
+entry: it brings users of its own.
+"""
 
 
 def _run(model: Model, ended: Event, line: Line) -> int:
@@ -150,12 +194,12 @@ def _driven(model: Model, taken: Samples, end_ns: int) -> dict[str, int]:
         "t0_ns": model.t0_ns,
         "t1_ns": model.t1_ns,
         "end_ns": end_ns,
-        "offered": len(taken.outcome),
         "dispatched": int((taken.woken_ns > 0).sum()),
         "sent_total": model.sent_total + verified,
         "answered_total": model.answered_total + verified,
         "connects": sum(connection.opened for connection in model.connections) + verified,
         "reconnects": sum(connection.broke for connection in model.connections),
+        "wrong_bodies": model.wrong_bodies,
     }
 
 
@@ -198,10 +242,10 @@ def _tell_locust(environment: Environment, job: Job, taken: Samples) -> None:
         )
 
 
-def _carry_out(job: Job, line: Line) -> dict[str, Any]:
+def _carry_out(job: Job, line: Line, program: Program) -> dict[str, Any]:
     """Let a Locust runner start one user for the window, and stop it."""
-    environment = Environment(user_classes=[USERS[job.load.model]], catch_exceptions=False)
-    window = Window(job, line)
+    environment = Environment(user_classes=[WindowUser], catch_exceptions=False)
+    window = Window(job, line, program)
     environment.window = window  # type: ignore[attr-defined]  # ours, for our user
     runner = environment.create_local_runner()
     try:
@@ -214,6 +258,77 @@ def _carry_out(job: Job, line: Line) -> dict[str, Any]:
     return {**window.outcome, "locust_requests": environment.stats.total.num_requests}
 
 
+def _read_users(file: Path) -> list[type[locust.User]]:
+    """Import a user's locustfile and return its users; ValueError in words where it cannot be used."""
+    # Its users may fail as they like: Locust counts that. Only without a file of theirs is a fault on the loop ours.
+    gevent.get_hub().SYSTEM_ERROR = _GEVENTS_OWN
+    try:
+        users, shapes = load_locustfile(str(file))
+    except Exception as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        raise ValueError(f"{last.filename}:{last.lineno}: {type(error).__name__}: {error}") from error
+    if shapes:
+        raise ValueError(f"{file} has a LoadTestShape; the study says how many users there are, and for how long")
+    if not users:
+        raise ValueError(f"{file} has no user class")
+    return list(users.values())
+
+
+def _carry_out_file(users: list[type[locust.User]], job: Job, line: Line) -> dict[str, Any]:
+    """Let the users of a locustfile run through one window, as they are."""
+    tap = Tap(job.load.timeout_s)
+    environment = Environment(
+        user_classes=users,
+        events=locust.events,
+        host=f"http://{LOOPBACK}:{job.port}",
+        stop_timeout=job.times.drain_s,
+    )
+    locust.events.request.add_listener(tap.took)  # type: ignore[no-untyped-call]  # locust's own signature
+    runner = environment.create_local_runner()
+    try:
+        runner.start(job.load.connections, spawn_rate=min(job.load.connections, _MOST_SPAWNED_PER_S))
+        if runner.spawning_greenlet is not None:
+            runner.spawning_greenlet.join()
+        start_ns = time.monotonic_ns() + _LEAD_NS
+        t0_ns = start_ns + int(job.times.warmup_s * 1e9)
+        t1_ns = t0_ns + int(job.times.measure_s * 1e9)
+        line.tell(event="started", start_ns=start_ns, t0_ns=t0_ns, t1_ns=t1_ns)
+        gevent.sleep((t1_ns - time.monotonic_ns()) / 1e9)
+        waiting = _stop(runner, job.times.drain_s)
+        end_ns = time.monotonic_ns()
+        counted = environment.stats.total.num_requests
+    except OSError as error:
+        return {"event": "error", "words": error.strerror or str(error), "errno": error.errno}
+    finally:
+        runner.quit()
+        locust.events.request.remove_listener(tap.took)  # type: ignore[no-untyped-call]  # the same
+    taken = tap.samples(t0_ns, t1_ns, waiting)
+    samples.write(job.samples, taken)
+    return {
+        "event": "driven",
+        "start_ns": start_ns,
+        "t0_ns": t0_ns,
+        "t1_ns": t1_ns,
+        "end_ns": end_ns,
+        "offered": len(taken.outcome),
+        "dispatched": len(taken.outcome),
+        "sent_total": tap.reported + waiting,
+        "answered_total": tap.answered,
+        "connects": 0,
+        "reconnects": 0,
+        "locust_requests": counted,
+    }
+
+
+def _stop(runner: LocalRunner, drain_s: float) -> int:
+    """Let the users end what they are in and return how many had not when the drain was over."""
+    stopping = gevent.spawn(runner.stop)
+    stopping.join(max(0.0, drain_s - _BEFORE_KILL_S))
+    waiting = int(runner.user_count)
+    stopping.join()
+    return waiting
+
+
 def _raise_priority() -> int:
     """Ask for a better turn at our core and return what we have."""
     with suppress(OSError):
@@ -221,23 +336,51 @@ def _raise_priority() -> int:
     return os.getpriority(os.PRIO_PROCESS, 0)
 
 
+def _refuse_other_addresses(event: str, arguments: tuple[Any, ...]) -> None:
+    """Let nothing in this process connect or send elsewhere than to this host's loopback: an audit hook of Python."""
+    if event not in {"socket.connect", "socket.sendto", "socket.sendmsg"} or len(arguments) < _WITH_ADDRESS:
+        return
+    address = arguments[1]
+    if isinstance(address, tuple) and not _is_loopback(str(address[0])):
+        raise PermissionError(f"load goes to loopback addresses only, never to {address[0]}")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def main() -> None:
-    """Serve jobs until the harness closes the line. Arguments: descriptor of the line, pid of the harness, cores."""
-    descriptor, parent, cores = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    """Serve jobs until the harness closes the line.
+
+    Arguments: descriptor of the line, pid of the harness, cores, and the paths of the native program and of a locustfile,
+    each empty where there is none.
+    """
+    descriptor, parent, cores = int(sys.argv[1]), int(sys.argv[2]), tuple(map(int, sys.argv[3].split(",")))
+    program, file = Program(Path(sys.argv[4]), cores), sys.argv[5]
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the harness decides
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # never outlive the harness
     if os.getppid() != parent:
         sys.exit("the harness ended before its generator had started")
-    os.sched_setaffinity(0, [int(core) for core in cores.split(",")])
+    os.sched_setaffinity(0, cores)
+    sys.addaudithook(_refuse_other_addresses)
     logging.getLogger("locust").setLevel(logging.WARNING)
     # Without this the loop would print an error of ours in a callback and go on, and the window would look like the
     # target's fault. Now it ends this process, and the harness shows the traceback.
     gevent.get_hub().SYSTEM_ERROR = (Exception,)
     line = Line(descriptor)
+    try:
+        users = _read_users(Path(file)) if file else []
+    except ValueError as error:
+        line.tell(event="unusable", words=str(error))
+        return
     line.tell(event="ready", priority=_raise_priority())
     samples.load_parquet()  # now rather than after the first window, while the harness builds the first variant
     while text := line.read():
-        line.tell(**_carry_out(job_from(text), line))
+        job = job_from(text)
+        line.tell(**_carry_out_file(users, job, line) if users else _carry_out(job, line, program))
 
 
 if __name__ == "__main__":

@@ -10,11 +10,13 @@ given up together with its connection, whose answer would come too late.
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
+from heapq import heappop, heappush
+from typing import Protocol
 
 from harness.load import schedule
-from harness.load.connection import Connection
 from harness.load.engine import Engine
 from harness.load.job import COMPLETED, DROPPED, FAILED, TIMED_OUT, Job
 from harness.load.rows import PENDING, Rows
@@ -28,21 +30,59 @@ QUEUE_LIMIT = 10_000
 _SWEEP_S = 0.01  # an answer after the time-out is never taken, however late the sweep is
 
 
-class Model:
+class Link(Protocol):
+    """What a model sends on: one connection, of whatever protocol. `harness.load.connection` describes the names."""
+
+    number: int
+    request: int
+    opened: int
+    broke: int
+
+    @property
+    def answer(self) -> Answer:
+        """What came back last."""
+
+    def open(self) -> None:
+        """Begin to open."""
+
+    def send(self, index: int, payload: bytes, *, head: bool) -> None:
+        """Send request `index`."""
+
+    def give_up(self) -> None:
+        """Close and open again: nobody waits any more for the answer that is due."""
+
+    def close(self) -> None:
+        """Close for good."""
+
+
+class Answer(Protocol):
+    """What came back on a link."""
+
+    status: int
+    size: int
+    excerpt: bytes
+
+
+class Model(ABC):
     """What both models share: connections, time-outs, counting. It is the listener of its connections."""
 
-    def __init__(self, engine: Engine, job: Job, ended: Callable[[], None]) -> None:
+    def __init__(
+        self, engine: Engine, job: Job, link: Callable[[Engine, Job, int, Model], Link], ended: Callable[[], None]
+    ) -> None:
         """Prepare the bytes of each kind; `ended` is called when the drain is over. Nothing is opened yet."""
         self.job, self.rows = job, Rows()
         self.start_ns = self.t0_ns = self.t1_ns = 0
         self.sent_total = self.answered_total = 0
-        self.free: deque[Connection] = deque()
-        self.connections = [Connection(engine, job.port, number, self) for number in range(job.load.connections)]
-        self._running = False
+        self.wrong_bodies = 0
+        self.free: deque[Link] = deque()
+        self.connections = [link(engine, job, number, self) for number in range(job.load.connections)]
+        self._running = self._begun = False
         self._ended = ended
-        self._payloads = [request_bytes(request, job.port) for request in job.load.requests]
+        self._payloads = [
+            request_bytes(request, job.port, keep_alive=job.load.keep_alive) for request in job.load.requests
+        ]
         self._heads = [request.method == "HEAD" for request in job.load.requests]
-        self._expected = [request.expect_status for request in job.load.requests]
+        self._expected = [(request.expect_status, request.expect_contains) for request in job.load.requests]
         self._timeout_ns = int(job.load.timeout_s * 1e9)
         self._sweeper = engine.loop.timer(_SWEEP_S, _SWEEP_S)
         self._timer = TimerFd(engine.loop, self._due)
@@ -67,38 +107,44 @@ class Model:
         for connection in self.connections:
             connection.close()
 
-    def answered(self, connection: Connection, at_ns: int) -> None:
-        """Note an answer: timed out if it came too late, completed if it has the expected status, else failed."""
+    def answered(self, connection: Link, at_ns: int) -> None:
+        """Note an answer: timed out if it came too late, completed if it is what the study expects, else failed."""
         index, rows, answer = connection.request, self.rows, connection.answer
         self.answered_total += 1
         if at_ns - rows.intended[index] > self._timeout_ns:
             rows.outcome[index] = TIMED_OUT
             return
         rows.done[index], rows.status[index], rows.size[index] = at_ns, answer.status, answer.size
-        rows.outcome[index] = COMPLETED if answer.status == self._expected[rows.kind[index]] else FAILED
+        status, contains = self._expected[rows.kind[index]]
+        rows.outcome[index] = COMPLETED if answer.status == status else FAILED
+        if contains and answer.status == status and contains not in answer.excerpt:
+            rows.outcome[index] = FAILED
+            self.wrong_bodies += 1
 
-    def broken(self, connection: Connection) -> None:
+    def broken(self, connection: Link) -> None:
         """Note that the request in flight will have no answer."""
         if connection.request >= 0:
             self.rows.outcome[connection.request] = FAILED
         elif connection in self.free:
             self.free.remove(connection)
 
-    def idle(self, connection: Connection) -> None:
+    @abstractmethod
+    def idle(self, connection: Link) -> None:
         """Use the connection again."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _prepare(self) -> int:
         """Get ready and return when `_due` is to be called first."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _due(self) -> None:
-        raise NotImplementedError
+        """Send what is due and set the timer for what comes next."""
 
+    @abstractmethod
     def _sweep(self) -> None:
-        raise NotImplementedError
+        """Time out what is too old, and end when the drain is over."""
 
-    def _send(self, connection: Connection, index: int, now_ns: int) -> None:
+    def _send(self, connection: Link, index: int, now_ns: int) -> None:
         rows, kind = self.rows, self.rows.kind[index]
         rows.sent[index], rows.connection[index] = now_ns, connection.number
         self.sent_total += 1
@@ -147,7 +193,7 @@ class OpenModel(Model):
             else:
                 rows.outcome[index] = DROPPED
 
-    def idle(self, connection: Connection) -> None:
+    def idle(self, connection: Link) -> None:
         """Take the request that waits longest, if any is still in time."""
         if self._running and self._queue:
             now, rows = time.monotonic_ns(), self.rows
@@ -172,29 +218,63 @@ class OpenModel(Model):
 
 
 class ClosedModel(Model):
-    """Every connection sends its next request as soon as it has its answer. Nothing queues, so nothing is dropped."""
+    """Every connection sends its next request when it has its answer and has thought. Nothing queues or is dropped."""
 
     def _prepare(self) -> int:
         load, seed = self.job.load, self.job.seed
-        self._kinds = [schedule.closed_kinds(load, seed, number).tolist() for number in range(load.connections)]
+        numbers = range(load.connections)
+        self._kinds = [schedule.closed_kinds(load, seed, number).tolist() for number in numbers]
+        self._pauses: list[list[int]] = []
+        if load.think_s:
+            self._pauses = [schedule.closed_thinking_ns(load, seed, number).tolist() for number in numbers]
         self._turns = [0] * load.connections
+        self._thinking: list[tuple[int, int]] = []  # (when it has thought, connection), a heap
+        self._thinks_until = [0] * load.connections
         return self.start_ns
 
     def _due(self) -> None:
-        waiting, self.free = self.free, deque()
-        for connection in waiting:
-            self.idle(connection)
+        if not self._begun:
+            self._begun = True
+            waiting, self.free = self.free, deque()
+            for connection in waiting:
+                self.idle(connection)
+        while self._thinking:
+            now, (due_ns, number) = time.monotonic_ns(), self._thinking[0]
+            if due_ns > now:
+                self._timer.set(due_ns)
+                return
+            heappop(self._thinking)
+            if self._thinks_until[number] == due_ns:
+                self._take_turn(self.connections[number], due_ns, now)
 
-    def idle(self, connection: Connection) -> None:
-        """Send the next request of this connection, until the window is over."""
-        now = time.monotonic_ns()
-        if not self._running or not self.start_ns <= now < self.t1_ns:
+    def idle(self, connection: Link) -> None:
+        """Send the next request of this connection at once, or let it think first, until the window is over."""
+        now, number = time.monotonic_ns(), connection.number
+        if not self._running or not self._begun:
+            self.free.append(connection)
+        elif self._pauses:
+            due_ns = now + self._pauses[number][self._turns[number] % schedule.CLOSED_CYCLE]
+            self._thinks_until[number] = due_ns
+            heappush(self._thinking, (due_ns, number))
+            self._timer.set(self._thinking[0][0])
+        else:
+            self._take_turn(connection, now, now)
+
+    def broken(self, connection: Link) -> None:
+        """Note it; a connection that broke while it thought begins to think anew when it is back."""
+        super().broken(connection)
+        if self._begun:
+            self._thinks_until[connection.number] = 0
+
+    def _take_turn(self, connection: Link, due_ns: int, now_ns: int) -> None:
+        if now_ns >= self.t1_ns or due_ns >= self.t1_ns:
             self.free.append(connection)
             return
         number = connection.number
         turn = self._turns[number]
         self._turns[number] = turn + 1
-        self._send(connection, self.rows.add(self._kinds[number][turn % schedule.CLOSED_CYCLE], now), now)
+        index = self.rows.add(self._kinds[number][turn % schedule.CLOSED_CYCLE], due_ns, now_ns)
+        self._send(connection, index, now_ns)
 
     def _sweep(self) -> None:
         now, intended = time.monotonic_ns(), self.rows.intended

@@ -37,10 +37,10 @@ class Rows:
         self.outcome, self.connection = [PENDING] * count, [-1] * count
         self.status, self.size = [0] * count, [0] * count
 
-    def add(self, kind: int, now_ns: int) -> int:
-        """Append a request of the closed model, which is intended when its connection is free, and return its index."""
-        self.intended.append(now_ns)
-        self.woken.append(now_ns)
+    def add(self, kind: int, intended_ns: int, woken_ns: int) -> int:
+        """Append a request of the closed model, intended when its connection is free and has thought; return its index."""
+        self.intended.append(intended_ns)
+        self.woken.append(woken_ns)
         self.kind.append(kind)
         self.sent.append(0)
         self.done.append(0)

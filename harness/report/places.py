@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from harness.report import formats, words
 from harness.report.read import Run, level_words
 from harness.study import knobs
-from harness.study.model import Level
+from harness.study.model import Level, Load
 
 LENGTH = 600
 
@@ -63,7 +63,9 @@ def places(run: Run) -> tuple[tuple[str, str], ...]:
         ("backend", run.backend),
         ("target", f"{target.name}, {words.cores(run)}, memory {formats.size(target.memory_bytes)}"),
         ("settings", ", ".join(f"{name} = {level_words(value)}" for name, value in target.settings.items()) or "none"),
-        ("load", f"{load.model} model, {offered}, {load.connections} connections, time-out {load.timeout_s:g} s"),
+        ("load", f"{load.model} model, {offered}, {_connections(load)}, time-out {load.timeout_s:g} s"),
+        ("load engine", load.engine),
+        ("noise floor", _floor(run)),
         ("requests", ", ".join(run.requests) or formats.NOTHING),
         ("window", f"{times.warmup_s:g} s warm-up, {times.measure_s:g} s measured, up to {times.drain_s:g} s drain"),
         ("versions", ", ".join(_versions(run))),
@@ -71,6 +73,19 @@ def places(run: Run) -> tuple[tuple[str, str], ...]:
         ("run", run.id),
     ]
     return tuple((name, formats.bounded(value, LENGTH)) for name, value in rows)
+
+
+def _connections(load: Load) -> str:
+    kept = "connections" if load.keep_alive else "connections at most, a new one for each request"
+    thinking = f", thinking {load.think_s:g} s on average" if load.think_s else ""
+    return f"{load.connections} {kept}{thinking}"
+
+
+def _floor(run: Run) -> str:
+    known = run.study.floor_ms
+    if not known:
+        return "not known: this host was not calibrated (harness doctor --calibrate)"
+    return ", ".join(f"{name} {known[name]:.2f} ms" for name in ("p50", "p95", "p99") if name in known)
 
 
 def _priority(nice: int | None) -> str:

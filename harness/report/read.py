@@ -201,6 +201,7 @@ def _study(facts: Mapping[str, Any]) -> Study:
         min_effect=float(facts["min_effect"]),
         seed=int(facts.get("seed", 0)),
         warnings=tuple(str(warning) for warning in facts.get("warnings", ())),
+        floor_ms={str(name): float(value) for name, value in (facts.get("floor_ms") or {}).items()},
     )
 
 
@@ -235,6 +236,9 @@ def _load(load: Mapping[str, Any]) -> Load:
         connections=int(load["connections"]),
         timeout_s=float(load["timeout_s"]),
         requests=(),
+        engine=load.get("engine", "http"),
+        think_s=float(load.get("think_s", 0.0)),
+        keep_alive=bool(load.get("keep_alive", True)),
     )
 
 

@@ -163,6 +163,8 @@ def _no_change(run: Run, verdict: Verdict) -> str:
     metric, least = _metric(run), run.study.min_effect
     if verdict.reason_code == "guard_broken":
         return f"{metric} gets better {_with(verdict)}, but a guard does not hold"
+    if verdict.reason_code == "not_resolvable":
+        return f"the difference in {metric} {_with(verdict)} is below the noise floor of this host, so not resolvable"
     if verdict.reason_code != "judged" and verdict.call == "same":
         return "there was nothing to compare"
     if verdict.reason_code != "judged":

@@ -47,7 +47,8 @@ _BOUNDS = {
     "less_than_equal": ("at most", "le"),
     "less_than": ("less than", "lt"),
 }
-_FORM_OF_LEVELS = {"levels", "range"}
+_TAGS = {("knobs",): (2, {"levels", "range"}), ("load", "arrivals"): (2, {"law", "changing"})}
+"""Where pydantic puts the form that a value was taken for into its place: at which position, and its words."""
 
 
 class Blame(ValueError):  # noqa: N818 - a ValueError that names the key it blames
@@ -112,8 +113,10 @@ def _touch(one: Loc, other: Loc) -> bool:
 def _without_tags(loc: Loc) -> Loc:
     """Drop what pydantic adds to a place: the form that a knob's levels were taken for, the mark of a key."""
     loc = loc[:-1] if loc[-1:] == ("[key]",) else loc
-    tagged = len(loc) > 2 and loc[0] == "knobs" and loc[2] in _FORM_OF_LEVELS  # noqa: PLR2004 - knobs, name, tag
-    return (*loc[:2], *loc[3:]) if tagged else loc
+    for begin, (position, tags) in _TAGS.items():
+        if loc[: len(begin)] == begin and len(loc) > position and loc[position] in tags:
+            return (*loc[:position], *loc[position + 1 :])
+    return loc
 
 
 def _words(found: Any, loc: Loc, allowed: Callable[[Loc], tuple[str, ...]]) -> str:  # noqa: ANN401 - pydantic's record

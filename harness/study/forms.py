@@ -58,6 +58,7 @@ Slug = Annotated[
     str, Form("write a name of lower-case letters, digits, - and _, at most 64", "[a-z0-9][a-z0-9_-]{0,63}", 64)
 ]
 Folder = Annotated[str, Form("write the path of a folder, at most 4096 characters", r"[^\x00-\x1f]+")]
+FileName = Annotated[str, Form("write the path of a file, at most 4096 characters", r"[^\x00-\x1f]+")]
 RequestPath = Annotated[
     str, Form("write a path that starts with / and has no spaces (a space is %20), at most 4096 characters", "/[!-~]*")
 ]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import json
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,15 +15,14 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from harness.errors import StudyError
-from harness.study import levels, places, quantities, schema, targets
+from harness.study import levels, loads, places, quantities, schema, targets
 from harness.study.faults import Faults, Loc, listed, nearest
 from harness.study.levels import Levels
-from harness.study.model import Budget, Guard, Knob, Load, Objective, Phases, Request, Study, WindowTimes
+from harness.study.loads import Loads
+from harness.study.model import Budget, Guard, Knob, Objective, Phases, Study, WindowTimes
 from harness.study.schema import StudyFile
 
 MOST_BYTES = 2**20
-MOST_REQUESTS = 20_000_000
-"""In one window: their schedule is computed beforehand and their samples are kept, so memory sets the limit."""
 
 
 def load(path: Path) -> Study:
@@ -137,15 +135,16 @@ def _resolved(path: Path, text: str, file: StudyFile, faults: Faults) -> Study |
     baseline = reader.baseline(file, own)
     searched = reader.searched(file, baseline)
     phases = Phases(**file.phases.model_dump()) if file.phases else None
-    times = _times(file, faults)
-    _check_volume(file, faults)
+    times = WindowTimes(file.window.warmup, file.window.measure, loads.drain_s(file, faults))
+    offered = Loads(path.parent, faults)
+    load = offered.profile(file.load, times)
     return Study(
         name=file.study,
         file=path,
         text=text,
-        digest=hashlib.sha256(text.encode()).hexdigest(),
+        digest=hashlib.sha256("".join([text, *offered.digests]).encode()).hexdigest(),
         target=target,
-        load=_load(file, faults),
+        load=load,
         window=times,
         objective=_objective(file, faults),
         guards=_guards(file, faults),
@@ -162,60 +161,6 @@ def _resolved(path: Path, text: str, file: StudyFile, faults: Faults) -> Study |
 def _lost(calls: tuple[str, ...]) -> tuple[str, ...]:
     words = "the crate's runtime.rs sets what a rendered variant cannot keep, so variants differ from it in this too"
     return (f"{words}: {listed(calls)}",) if calls else ()
-
-
-def _load(file: StudyFile, faults: Faults) -> Load:
-    names = [request.name for request in file.load.requests]
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            words = f"the name {name} stands twice: each kind of request needs its own"
-            faults.add(words, "load", "requests", index, "name")
-    return Load(
-        model=file.load.model,
-        rate=file.load.rate,
-        arrivals=(file.load.arrivals or "poisson") if file.load.model == "open" else None,
-        connections=file.load.connections,
-        timeout_s=file.load.timeout,
-        requests=tuple(_request(request) for request in file.load.requests),
-    )
-
-
-def _request(file: schema.RequestFile) -> Request:
-    headers = dict(file.headers)
-    body = (file.body or "").encode()
-    if file.json_ is not None:
-        body = json.dumps(file.json_, separators=(",", ":"), ensure_ascii=False).encode()
-        if all(name.lower() != "content-type" for name in headers):
-            headers["Content-Type"] = "application/json"
-    return Request(
-        name=file.name,
-        method=file.method,
-        path=file.path,
-        headers=tuple(headers.items()),
-        body=body,
-        weight=file.weight,
-        expect_status=file.expect.status,
-    )
-
-
-def _times(file: StudyFile, faults: Faults) -> WindowTimes:
-    timeout_s = file.load.timeout
-    drain_s = timeout_s if file.window.drain is None else file.window.drain
-    if drain_s < timeout_s:
-        timeout, drain = quantities.duration_text(timeout_s), quantities.duration_text(drain_s)
-        words = f"{drain} is shorter than load.timeout ({timeout}), so requests in flight could not end"
-        rests_on: list[Loc] = [("load", "timeout"), ("window", "drain")]
-        faults.add(f"{words}: give {timeout} or more", "window", "drain", rests_on=rests_on)
-    return WindowTimes(file.window.warmup, file.window.measure, drain_s)
-
-
-def _check_volume(file: StudyFile, faults: Faults) -> None:
-    """Refuse more requests in a window than memory can hold."""
-    offered = (file.load.rate or 0.0) * (file.window.warmup + file.window.measure)
-    if offered > MOST_REQUESTS:
-        words = f"{offered:,.0f} requests in one window are more than can be kept ({MOST_REQUESTS:,})"
-        rests_on: list[Loc] = [("load", "rate"), ("window",)]
-        faults.add(f"{words}: lower the rate, or measure for a shorter time", "load", "rate", rests_on=rests_on)
 
 
 def _objective(file: StudyFile, faults: Faults) -> Objective:

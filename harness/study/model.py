@@ -7,7 +7,7 @@ Times are seconds, memory bytes, shares fractions of 1.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -74,7 +74,11 @@ class Target:
 
 @dataclass(frozen=True)
 class Request:
-    """One kind of request of the mix. `body` is complete bytes; `expect_status` is what counts as success."""
+    """One kind of request of the mix. `body` is complete bytes.
+
+    A success has the status `expect_status` and, where `expect_contains` is not empty, these bytes within the first
+    64 KiB of its body.
+    """
 
     name: str
     method: str
@@ -83,18 +87,67 @@ class Request:
     body: bytes
     weight: float
     expect_status: int
+    expect_contains: bytes = b""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A stretch of a load whose rate (requests a second) runs straight from `rate` to `to_rate`."""
+
+    length_s: float
+    rate: float
+    to_rate: float
+
+
+EngineName = Literal["http", "native", "websocket", "locustfile"]
+Law = Literal["poisson", "uniform", "bursts", "steps", "ramp", "trace"]
+
+
+@dataclass(frozen=True)
+class WebSocket:
+    """What a websocket load does beside sending: the path that connections are opened at, and what ends a message.
+
+    `delivery` "echo": a message is answered when its own connection gets the next data frame. "broadcast": when every
+    connection that sends has got it; the message then carries its number where its body says `{id}`. `idle` more
+    connections are held open and send nothing. `binary`: frames are binary instead of text.
+    """
+
+    path: str
+    delivery: Literal["echo", "broadcast"] = "echo"
+    idle: int = 0
+    binary: bool = False
 
 
 @dataclass(frozen=True)
 class Load:
-    """The load profile. Open model: `rate` requests a second whatever the service does. Closed: `connections` loops."""
+    """The load profile. Open model: `rate` requests a second whatever the service does. Closed: `connections` loops.
+
+    `rate` is the mean of an open load, for steps and ramps where they begin. `pieces` spell out a law whose rate
+    changes (bursts, steps, ramp), from the start of warm-up to the end of the measured stretch; `trace_s` are recorded
+    intended times in the same span. `think_s` is the mean of the exponential pause that a connection of the closed
+    model makes before its next request. Without `keep_alive` each request has a connection of its own.
+    """
 
     model: Literal["open", "closed"]
     rate: float | None
-    arrivals: Literal["poisson", "uniform"] | None
+    arrivals: Law | None
     connections: int
     timeout_s: float
     requests: tuple[Request, ...]
+    engine: EngineName | Literal["auto"] = "http"
+    pieces: tuple[Piece, ...] = ()
+    trace_s: tuple[float, ...] = ()
+    think_s: float = 0.0
+    keep_alive: bool = True
+    websocket: WebSocket | None = None
+    locustfile: Path | None = None
+
+    @property
+    def peak_rate(self) -> float | None:
+        """The highest rate that an open load ever asks for, in requests a second; of a trace, over any second."""
+        if self.trace_s:
+            return float(max(_in_a_second(self.trace_s)))
+        return max((max(piece.rate, piece.to_rate) for piece in self.pieces), default=self.rate)
 
 
 @dataclass(frozen=True)
@@ -157,7 +210,9 @@ class Study:
     """The frozen content of one study file, with what its target declares.
 
     `baseline` holds the baseline's assignment (runtime knobs that are set, and every option). `digest` is the
-    SHA-256 of the file's text; `text` the text itself; `warnings` are sentences about levels that cannot act.
+    SHA-256 of the file's text and of the files that its load names; `text` the text itself; `warnings` are sentences
+    about levels that cannot act. `floor_ms` is what the load's engine measures on this host where there is nothing to
+    measure, by percentile; it is empty until the host is calibrated.
     """
 
     name: str
@@ -176,6 +231,7 @@ class Study:
     min_effect: float
     seed: int
     warnings: tuple[str, ...] = ()
+    floor_ms: Mapping[str, float] = field(default_factory=dict)
 
     def knob(self, name: str) -> Knob:
         """Return the searched knob of that name; KeyError if the study does not search it."""
@@ -185,3 +241,13 @@ class Study:
     def knob_names(self) -> tuple[str, ...]:
         """Names of the searched knobs, in the study's order."""
         return tuple(knob.name for knob in self.knobs)
+
+
+def _in_a_second(times_s: tuple[float, ...]) -> list[int]:
+    """Return for each time how many of the rising `times_s` lie within the second that ends with it."""
+    first, counts = 0, []
+    for last, time_s in enumerate(times_s):
+        while times_s[first] <= time_s - 1.0:
+            first += 1
+        counts.append(last - first + 1)
+    return counts

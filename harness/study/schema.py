@@ -14,6 +14,7 @@ from harness.study import quantities
 from harness.study.faults import Blame, listed, nearest
 from harness.study.forms import (
     Duration,
+    FileName,
     Folder,
     HeaderName,
     HeaderValue,
@@ -34,6 +35,10 @@ FRAMING = ("content-length", "transfer-encoding", "connection")
 MOST_LEVELS = 8
 LEAST_WINDOWS = 20
 DEFAULT_WINDOWS = 60
+
+
+def _form_of_arrivals(value: Any) -> str:  # noqa: ANN401 - raw YAML
+    return "changing" if isinstance(value, (dict, ArrivalsFile)) else "law"
 
 
 def _form_of_levels(value: Any) -> str:  # noqa: ANN401 - raw YAML
@@ -66,6 +71,9 @@ class ExpectFile(Model):
     """What counts as success."""
 
     status: int = Field(200, ge=100, le=599, description="The HTTP status of a success.")
+    contains: str | None = Field(
+        None, min_length=1, max_length=4096, description="Text that the body of a success contains."
+    )
 
 
 class RequestFile(Model):
@@ -79,17 +87,85 @@ class RequestFile(Model):
     headers: Annotated[dict[HeaderName, HeaderValue], Field(max_length=64)] = Field({}, description="Headers to send.")
     json_: Any = Field(None, alias="json", description="Body, sent as compact JSON with its content type.")
     body: str | None = Field(None, max_length=2**20, description="Body as text, instead of json.")
+    body_file: FileName | None = Field(None, description="File whose bytes are the body, relative to this file.")
     weight: float = Field(1.0, gt=0, le=1e6, strict=False, description="Share of the mix, relative to the others.")
     expect: ExpectFile = Field(ExpectFile(), description="What counts as success.")
 
     @model_validator(mode="after")
     def _can_be_sent(self) -> RequestFile:
-        if self.json_ is not None and self.body is not None:
-            raise ValueError("give json or body, not both")
+        if sum(body is not None for body in (self.json_, self.body, self.body_file)) > 1:
+            raise ValueError("give one of json, body and body_file, not more")
         framing = [name for name in self.headers if name.lower() in FRAMING]
         if framing:
             raise Blame("headers", f"leave {listed(framing)} out: it follows from the body, and the harness sets it")
         return self
+
+
+class BurstsFile(Model):
+    """On and off in turn, from the start of the measured stretch on; the mean over both is the load's rate."""
+
+    on: Duration = Field(gt=0, le=3600, description="How long a burst lasts.")
+    off: Duration = Field(gt=0, le=3600, description="How long it is until the next.")
+    factor: float = Field(
+        gt=1, le=1e4, strict=False, description="Rate of a burst, as a multiple of the mean; at most (on + off) / on."
+    )
+
+    @model_validator(mode="after")
+    def _leaves_something_to_the_rest(self) -> BurstsFile:
+        most = (self.on + self.off) / self.on
+        if self.factor > most + 1e-9:
+            words = f"cannot be more than (on + off) / on = {most:g}, where nothing at all comes between the bursts"
+            raise Blame("factor", words)
+        return self
+
+
+class StepsFile(Model):
+    """From the load's rate up (or down) to `to` in equal steps over the measured stretch; warm-up is at the rate."""
+
+    to: float = Field(gt=0, le=1e6, strict=False, description="Rate of the last step, requests a second.")
+    count: int = Field(ge=2, le=100, description="How many steps, the first and the last among them.")
+
+
+class RampFile(Model):
+    """From the load's rate straight to `to` over the measured stretch; warm-up is at the rate."""
+
+    to: float = Field(gt=0, le=1e6, strict=False, description="Rate at the end, requests a second.")
+
+
+class ArrivalsFile(Model):
+    """A law whose rate changes, or a recorded trace: exactly one of them."""
+
+    bursts: BurstsFile | None = Field(None, description="On and off in turn.")
+    steps: StepsFile | None = Field(None, description="In steps from the rate to another.")
+    ramp: RampFile | None = Field(None, description="Straight from the rate to another.")
+    trace: FileName | None = Field(
+        None, description="File of intended times in rising order, seconds from the start of warm-up, one a line."
+    )
+
+    @model_validator(mode="after")
+    def _one_law(self) -> ArrivalsFile:
+        if len(self.model_fields_set) != 1 or self.law is None:
+            raise ValueError("give exactly one of bursts, steps, ramp and trace")
+        return self
+
+    @property
+    def law(self) -> Literal["bursts", "steps", "ramp", "trace"] | None:
+        """Which one it is."""
+        for name in ("bursts", "steps", "ramp", "trace"):
+            if getattr(self, name) is not None:
+                return name
+        return None
+
+
+class WebSocketFile(Model):
+    """What a websocket load does beside sending."""
+
+    delivery: Literal["echo", "broadcast"] = Field(
+        "echo",
+        description="echo: the sender's next frame answers a message. broadcast: every sending connection has to get it.",
+    )
+    idle: int = Field(0, ge=0, le=200_000, description="More connections that are held open and send nothing.")
+    binary: bool = Field(default=False, description="Binary frames instead of text.")
 
 
 class LoadFile(Model):
@@ -98,29 +174,86 @@ class LoadFile(Model):
     model: Literal["open", "closed"] = Field(
         "open", description="open: a rate, whatever the service does. closed: connections that wait for their answer."
     )
+    engine: Literal["http", "native", "websocket", "locustfile", "auto"] = Field(
+        "http",
+        description="What sends: http (Python), native (Rust, for high rates), websocket, locustfile (your own), "
+        "or auto: native where the rate is above what http holds on this host.",
+    )
     rate: float | None = Field(
         None, gt=0, le=1e6, strict=False, description="Requests a second of the open model, offered whatever comes."
     )
-    arrivals: Literal["poisson", "uniform"] | None = Field(
-        None, description="Law of the open model's arrivals; without it poisson."
+    arrivals: (
+        Annotated[
+            Annotated[Literal["poisson", "uniform"], Tag("law")] | Annotated[ArrivalsFile, Tag("changing")],
+            Discriminator(_form_of_arrivals),
+        ]
+        | None
+    ) = Field(None, description="Law of the open model's arrivals; without it poisson.")
+    connections: int = Field(64, ge=1, le=50_000, description="Connections (of a locustfile: users) of a window.")
+    keep_alive: bool = Field(default=True, description="false: a new connection for each request.")
+    think: Duration | None = Field(
+        None, gt=0, le=600, description="Closed model: mean pause before a connection's next request, exponential."
     )
-    connections: int = Field(64, ge=1, le=50_000, description="Connections that stay open through a window.")
     timeout: Duration = Field(
         2.0, gt=0, le=600, json_schema_extra={"default": "2s"}, description="From the intended send time on."
     )
-    requests: list[RequestFile] = Field(min_length=1, max_length=64, description="The kinds of request to send.")
+    websocket: WebSocketFile | None = Field(None, description="What the websocket engine does beside sending.")
+    locustfile: FileName | None = Field(None, description="Your own locustfile, run as it is, relative to this file.")
+    requests: list[RequestFile] = Field([], max_length=64, description="The kinds of request to send.")
 
     @model_validator(mode="after")
     def _fits_its_model(self) -> LoadFile:
-        if self.model == "open" and self.rate is None:
+        if self.model == "closed":
+            for key in ("rate", "arrivals"):
+                if getattr(self, key) is not None:
+                    words = "leave it out: the closed model has neither rate nor arrivals, its connections send when"
+                    raise Blame(key, f"{words} answered")
+            return self
+        if self.think is not None:
+            raise Blame("think", "belongs to the closed model: what the open one sends, its schedule decides")
+        if isinstance(self.arrivals, ArrivalsFile) and self.arrivals.trace is not None:
+            if self.rate is not None:
+                raise Blame("rate", "leave it out: the trace says when requests are sent")
+        elif self.rate is None:
             raise ValueError("the open model needs rate: how many requests a second are offered")
-        for key in ("rate", "arrivals"):
-            if self.model == "closed" and getattr(self, key) is not None:
-                words = (
-                    "leave it out: the closed model has neither rate nor arrivals, its connections send when answered"
-                )
-                raise Blame(key, words)
         return self
+
+    @model_validator(mode="after")
+    def _fits_its_engine(self) -> LoadFile:
+        for key in ("websocket", "locustfile"):
+            if getattr(self, key) is not None and self.engine != key:
+                raise Blame(key, f"belongs to `engine: {key}`, and the engine is {self.engine}")
+        if not self.keep_alive and self.engine in {"websocket", "locustfile"}:
+            raise Blame("keep_alive", f"the {self.engine} engine has connections of its own kind: leave it out")
+        if self.engine == "locustfile":
+            return self._of_a_locustfile()
+        if not self.requests:
+            raise Blame("requests", "is missing: the kinds of request to send, at least one")
+        if self.engine == "websocket":
+            self._check_messages()
+        return self
+
+    def _of_a_locustfile(self) -> LoadFile:
+        if self.locustfile is None:
+            raise ValueError("engine: locustfile needs locustfile: the path of yours")
+        if self.model != "closed":
+            raise Blame("model", "a locustfile's users wait for their answers: write `model: closed`")
+        for key in ("requests", "think"):
+            if getattr(self, key):
+                raise Blame(key, "leave it out: the locustfile says what is sent and when")
+        return self
+
+    def _check_messages(self) -> None:
+        if len({request.path for request in self.requests}) > 1:
+            raise Blame("requests", "all messages of a websocket load share one path, the one that connections open")
+        broadcast = self.websocket is not None and self.websocket.delivery == "broadcast"
+        for request in self.requests:
+            body = request.body or ""
+            if broadcast and "{id}" not in body:
+                words = (
+                    f"{request.name} needs a body with {{id}} in it, by which a broadcast message is told from others"
+                )
+                raise Blame("requests", words)
 
 
 class WindowFile(Model):

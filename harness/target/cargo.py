@@ -99,20 +99,25 @@ def toolchain(folder: Path) -> Toolchain:
     return Toolchain(done.stdout, host.group(1))
 
 
-def build(folder: Path, package: str, triple: str, flags: tuple[str, ...], into: Path) -> Path:
-    """Build `package` of the workspace in `folder` in release mode and return the program.
+def build(
+    folder: Path, package: str, triple: str, flags: tuple[str, ...], into: Path, binary: str | None = None
+) -> Path:
+    """Build `package` of the workspace in `folder` in release mode and return its program `binary`.
+
+    Without a name the program is called like the package.
 
     cargo works in `into` and its words go to build.log there. Raises TargetFailed when the program does not compile or
     takes longer than 15 minutes, MachineError when this machine cannot compile. The explicit --target keeps the flags
     away from build scripts and proc-macros, which cannot be static.
     """
+    name = binary or package
     locked = ["--locked"] if (folder / "Cargo.lock").exists() else []
-    command = ["cargo", "build", "--release", *locked, "--target", triple, "--package", package, "--bin", package]
+    command = ["cargo", "build", "--release", *locked, "--target", triple, "--package", package, "--bin", name]
     settings = {"RUSTFLAGS": " ".join(flags), "CARGO_TARGET_DIR": str(into), "CARGO_TERM_COLOR": "never"}
     code = _run(command, folder, {**environment(os.environ), **settings}, into / LOG)
     if code != 0:
         raise fault(code, (into / LOG).read_text(encoding="utf-8", errors="replace"))
-    return into / triple / "release" / package
+    return into / triple / "release" / name
 
 
 def _run(command: list[str], folder: Path, env: Mapping[str, str], log: Path) -> int:

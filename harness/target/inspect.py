@@ -16,12 +16,14 @@ from collections.abc import Mapping
 from harness import variant as variants
 from harness.study.model import Level, Study
 from harness.target import render, sockets
-from harness.target.proc import process_cpu_ns, rss_bytes, thread_names, threads, vm_hwm_bytes
+from harness.target.proc import cgroup_cpu_throttled_s, process_cpu_ns, rss_bytes, thread_names, threads, vm_hwm_bytes
 from harness.target.service import Placement, Service, TargetFailed
 from harness.variant import Variant
 
 __all__ = [
+    "cgroup_cpu_throttled_s",
     "check_in_force",
+    "connection_count",
     "free_ports",
     "in_force",
     "process_cpu_ns",
@@ -165,7 +167,16 @@ def scrape(admin_port: int) -> str:
 
 def request_count(text: str) -> int | None:
     """Return how many requests the service has counted, from its Prometheus text."""
-    found = re.findall(r"^http_requests_total(?:\{[^}]*\})? ([0-9.eE+]+)$", text, re.MULTILINE)
+    return _total(text, "http_requests_total")
+
+
+def connection_count(text: str) -> int | None:
+    """Return how many connections the service has accepted, from its Prometheus text."""
+    return _total(text, "http_connections_total")
+
+
+def _total(text: str, name: str) -> int | None:
+    found = re.findall(rf"^{name}(?:\{{[^}}]*\}})? ([0-9.eE+]+)$", text, re.MULTILINE)
     return int(sum(float(value) for value in found)) if found else None
 
 

@@ -22,19 +22,25 @@ QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p999": 0.999}
 Ints = npt.NDArray[np.int64]
 
 
+LEAST_BEYOND = 100
+"""Requests beyond a percentile below which its rank is off by more than 20 % (Lancet, and the normal formula)."""
+
+
 @dataclass(frozen=True)
-class Arrivals:
-    """What a window's samples say, one element a request: latency from the intended send, and how it ended."""
+class Requests:
+    """What a window's samples say, one element a request: latency from intended and actual send, and how it ended."""
 
     latency_ns: Ints
+    from_send_ns: Ints
     outcome: npt.NDArray[np.int8]
 
 
-def figures(arrivals: Arrivals, load: Load, measured_s: float) -> Figures:
+def figures(requests: Requests, load: Load, measured_s: float) -> Figures:
     """Return the figures of these requests; `measured_s` is t1 - t0."""
-    counts = {code: int(np.count_nonzero(arrivals.outcome == code)) for code in range(5)}
-    offered, completed = len(arrivals.outcome), counts[COMPLETED]
-    success_ms = np.sort(arrivals.latency_ns[arrivals.outcome == COMPLETED]) / NS_PER_MS
+    counts = {code: int(np.count_nonzero(requests.outcome == code)) for code in range(5)}
+    offered, completed = len(requests.outcome), counts[COMPLETED]
+    success_ms = np.sort(requests.latency_ns[requests.outcome == COMPLETED]) / NS_PER_MS
+    from_send_ms = np.sort(requests.from_send_ns[requests.outcome == COMPLETED]) / NS_PER_MS
     scored = {name: scored_percentile(success_ms, offered, q) for name, q in QUANTILES.items()}
     timeout_ms = load.timeout_s * 1000
     per_s = completed / measured_s
@@ -58,6 +64,10 @@ def figures(arrivals: Arrivals, load: Load, measured_s: float) -> Figures:
         success_p95_ms=scored_percentile(success_ms, completed, 0.95),
         success_p99_ms=scored_percentile(success_ms, completed, 0.99),
         censored=tuple(name for name, value in scored.items() if value == math.inf),
+        from_send_p50_ms=scored_percentile(from_send_ms, completed, 0.5),
+        from_send_p95_ms=scored_percentile(from_send_ms, completed, 0.95),
+        from_send_p99_ms=scored_percentile(from_send_ms, completed, 0.99),
+        few_beyond=tuple(name for name, q in QUANTILES.items() if offered * (1 - q) < LEAST_BEYOND - 1e-6),
     )
 
 

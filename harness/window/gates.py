@@ -1,7 +1,7 @@
 """The gates: each a pure function from a window's host facts to reasons. They judge generator and host, never the target.
 
 A slow, overloaded or dropping target leaves every gate silent: that is what the harness exists to find. Limits come
-from `LIMITS`, one table, each with its origin.
+from `LIMITS`, one table, each with its origin. Only an answer with a wrong body is the target's and makes FAILED.
 """
 
 from __future__ import annotations
@@ -28,9 +28,24 @@ class Limits:
     """Median lateness of timerfd and gevent on an idle two-core machine, used before the first calibration window."""
     generator_cpu: float = 0.60
     """A Python generator above 60 % of its core queues on itself (measured: p50 error above 0.3 ms from there on)."""
+    native_cpu: float = 0.75
+    """The native engine has no interpreter between two requests: its p50 stands still up to 84 % of a core."""
+    generator_peak: float = 0.90
+    """Half a second above 90 % of its core is a burst that queued, even where the mean is low."""
     foreign_degraded: float = 0.05
     foreign_invalid: float = 0.25
     """CPU of others on a core of ours: from 5 % tails move, from 25 % medians do."""
+    generator_throttled: float = 0.02
+    """Share of the window that a CPU quota stopped the generator: as long as 2 % it moves the 98th percentile."""
+    dispersion_factor: float = 4.0
+    """Dispersion of what was handed over, in units of the schedule's own (at least 1, Poisson): beyond 4 requests came
+    in herds. 50 users of a locustfile in lockstep show 16 to 50."""
+    gap_distance: float = 0.20
+    """Kolmogorov-Smirnov distance of the gaps; 100 gaps of the same law stay below 0.20 in 96 of 100 windows, and
+    windows have more."""
+    trend_p: float = 0.001
+    trend_ratio: float = 0.10
+    """Latency counts as moving when the rank test of the thirds is surer than this and their medians differ by more."""
 
 
 LIMITS = Limits()
@@ -48,6 +63,15 @@ def lateness_limit_ms(floor_ms: float | None, objective_ms: float | None, limits
     """Return the lateness (ms) that this window may show: relative to the host's floor and to what is scored."""
     floor = limits.uncalibrated_floor_ms if floor_ms is None else floor_ms
     return max(limits.floor_factor * floor, limits.objective_share * (objective_ms or 0.0))
+
+
+def accounting(facts: HostFacts, _: Limits = LIMITS) -> tuple[Gate, ...]:
+    """Every request that the schedule intends in [t0, t1) has its row in the samples, and there is no other."""
+    if facts.planned is None or (facts.samples == facts.planned and facts.as_planned):
+        return ()
+    if facts.samples != facts.planned:
+        return (_invalid(f"{facts.samples} samples for {facts.planned} requests of the schedule: samples were lost"),)
+    return (_invalid("the samples' intended times are not those of the schedule"),)
 
 
 def dispatched_on_schedule(facts: HostFacts, limits: Limits = LIMITS) -> tuple[Gate, ...]:
@@ -72,13 +96,37 @@ def lateness(facts: HostFacts, limits: Limits = LIMITS) -> tuple[Gate, ...]:
     return ()
 
 
+def arrivals(facts: HostFacts, limits: Limits = LIMITS) -> tuple[Gate, ...]:
+    """What was handed over has the declared law: no herds, no other gaps.
+
+    Without a schedule only a locustfile is judged, whose users decide when they send. In our own closed model every send
+    follows an answer, so a herd there is the target's doing.
+    """
+    if facts.planned is None and facts.engine != "locustfile":
+        return ()
+    found: tuple[Gate, ...] = ()
+    usual = max(1.0, facts.planned_dispersion or 0.0)
+    if facts.dispersion is not None and facts.dispersion > limits.dispersion_factor * usual:
+        words = f"requests went out in herds: dispersion {facts.dispersion:.1f} in bins of 1 ms, {usual:.1f} declared"
+        found += (_invalid(f"{words} (limit {limits.dispersion_factor:g} times that)"),)
+    if facts.gap_distance is not None and facts.gap_distance > limits.gap_distance:
+        words = f"the gaps between requests were not those of the schedule: distance {facts.gap_distance:.2f}"
+        found += (_invalid(f"{words} (limit {limits.gap_distance:g})"),)
+    return found
+
+
 def generator_cpu(facts: HostFacts, limits: Limits = LIMITS) -> tuple[Gate, ...]:
-    """The generator had room on its core."""
+    """The generator had room on its cores, over the whole window and in every half second of it."""
     if facts.generator_cpu is None:
         return (_degraded("the generator's CPU time is not known"),)
-    if facts.generator_cpu <= limits.generator_cpu:
-        return ()
-    return (_invalid(f"the generator used {facts.generator_cpu:.0%} of its core (limit {limits.generator_cpu:.0%})"),)
+    limit = limits.native_cpu if facts.engine == "native" else limits.generator_cpu
+    used = facts.generator_cpu / facts.generator_cores
+    if used > limit:
+        return (_invalid(f"the generator used {used:.0%} of its core (limit {limit:.0%})"),)
+    peak = (facts.generator_peak or 0.0) / facts.generator_cores
+    if peak > limits.generator_peak:
+        return (_degraded(f"the generator used {peak:.0%} of its core for half a second"),)
+    return ()
 
 
 def foreign_cpu(facts: HostFacts, limits: Limits = LIMITS) -> tuple[Gate, ...]:
@@ -93,11 +141,16 @@ def steal(facts: HostFacts, limits: Limits = LIMITS) -> tuple[Gate, ...]:
     return () if facts.steal is None else _taken(facts.steal, "the hypervisor took", limits)
 
 
-def throttling(facts: HostFacts, _: Limits = LIMITS) -> tuple[Gate, ...]:
-    """No CPU quota stopped the target: the harness sets none, so throttling is the host's doing."""
-    if not facts.throttled_s:
-        return ()
-    return (_degraded(f"a CPU quota of the host throttled the target for {facts.throttled_s:.2f} s"),)
+def throttling(facts: HostFacts, limits: Limits = LIMITS) -> tuple[Gate, ...]:
+    """No CPU quota stopped target or generator: the harness sets none, so throttling is the host's doing."""
+    found: tuple[Gate, ...] = ()
+    if facts.generator_throttled_share is not None and facts.generator_throttled_share > limits.generator_throttled:
+        found += (
+            _invalid(f"a CPU quota stopped the generator for {facts.generator_throttled_share:.0%} of the window"),
+        )
+    if facts.throttled_s:
+        found += (_degraded(f"a CPU quota of the host throttled the target for {facts.throttled_s:.2f} s"),)
+    return found
 
 
 def counts(facts: HostFacts, _: Limits = LIMITS) -> tuple[Gate, ...]:
@@ -116,14 +169,48 @@ def counts(facts: HostFacts, _: Limits = LIMITS) -> tuple[Gate, ...]:
     )
 
 
+def connections(facts: HostFacts, _: Limits = LIMITS) -> tuple[Gate, ...]:
+    """The server accepted no more connections than the generator opened: more are hidden reconnects or somebody else's.
+
+    Fewer are connections that the target has not come to accept, which is its own doing.
+    """
+    expected, accepted = facts.expected_connections, facts.server_connections
+    if expected is None or accepted is None or accepted <= expected:
+        return ()
+    return (_invalid(f"the server accepted {accepted} connections, the generator opened {expected}"),)
+
+
+def answers(facts: HostFacts, _: Limits = LIMITS) -> tuple[Gate, ...]:
+    """Answers with the right status also had the body that the study expects: another one is another service."""
+    if not facts.wrong_bodies:
+        return ()
+    return (Gate(Validity.FAILED, f"{facts.wrong_bodies} answers had another body than the study expects"),)
+
+
+def stationarity(facts: HostFacts, limits: Limits = LIMITS) -> tuple[Gate, ...]:
+    """Latency stood still, or moved because the target's own queue did: overload is a result, not a disturbance."""
+    if facts.trend_p is None or facts.trend_ratio is None or facts.overloaded:
+        return ()
+    moved = abs(facts.trend_ratio - 1)
+    if facts.trend_p > limits.trend_p or moved < limits.trend_ratio:
+        return ()
+    words = f"latency in the last third was {facts.trend_ratio:.2f} times that in the first"
+    return (_degraded(f"{words}, though the target kept up: a longer warm-up may help"),)
+
+
 GATES: dict[str, Callable[[HostFacts, Limits], tuple[Gate, ...]]] = {
+    "accounting": accounting,
     "dispatched": dispatched_on_schedule,
     "lateness": lateness,
+    "arrivals": arrivals,
     "generator_cpu": generator_cpu,
     "foreign_cpu": foreign_cpu,
     "steal": steal,
     "throttling": throttling,
     "counts": counts,
+    "connections": connections,
+    "answers": answers,
+    "stationarity": stationarity,
 }
 """Every gate by name; a window goes through all of them before anyone looks at its score."""
 
@@ -139,7 +226,7 @@ def validity(facts: HostFacts, limits: Limits = LIMITS) -> tuple[Validity, tuple
     return found[0].validity if found else Validity.VALID, tuple(gate.reason for gate in found)
 
 
-_SEVERITY = [Validity.VALID, Validity.DEGRADED, Validity.INVALID]
+_SEVERITY = [Validity.VALID, Validity.DEGRADED, Validity.INVALID, Validity.FAILED]
 
 
 def _taken(share: float, who: str, limits: Limits) -> tuple[Gate, ...]:

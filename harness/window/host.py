@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,6 +34,20 @@ def read_cpu_use() -> CpuUse:
     except OSError:
         exact = {}
     return CpuUse(exact or used, steal)
+
+
+def read_cpu_pressure_us() -> int | None:
+    """Return for how many microseconds since boot some task has waited for a core (PSI); None where the host is without."""
+    try:
+        return parse_pressure_us(Path("/proc/pressure/cpu").read_text(encoding="ascii"))
+    except OSError:
+        return None
+
+
+def parse_pressure_us(text: str) -> int | None:
+    """Return the total of the line `some` in the text of /proc/pressure/cpu."""
+    found = re.search(r"^some .*\btotal=(\d+)$", text, re.MULTILINE)
+    return int(found.group(1)) if found else None
 
 
 def wait_until_quiet(cores: tuple[int, ...], limit: float, limit_s: float) -> bool:

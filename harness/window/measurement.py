@@ -31,6 +31,8 @@ class Figures:
 
     `throughput` is completed / offered under open load, completed requests a second under closed load.
     `censored` names the percentiles that fall among requests without a success: they read "at least the time-out".
+    `from_send_...` count from the actual send, of successes only: what a generator with coordinated omission would show.
+    `few_beyond` names the percentiles with fewer than 100 requests beyond them, whose rank is off by 20 % and more.
     """
 
     p50_ms: float | None
@@ -54,11 +56,21 @@ class Figures:
     success_p95_ms: float | None = None
     success_p99_ms: float | None = None
     censored: tuple[str, ...] = ()
+    from_send_p50_ms: float | None = None
+    from_send_p95_ms: float | None = None
+    from_send_p99_ms: float | None = None
+    few_beyond: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class HostFacts:
-    """What the gates looked at. Shares are of one core over [t0, t1). None: the host does not tell, with a note."""
+    """What the gates looked at. Shares are of one core over [t0, t1). None: the host does not tell, with a note.
+
+    `generator_cpu` is in cores, of `generator_cores` that the engine may use; `generator_peak` its greatest value over
+    about half a second. `jitter_...` is how late a thread that does nothing else woke at 1 kHz. `cpu_pressure` is the share of
+    time that some task waited for a core (PSI). For arrivals see `window.arrivals`, for the trend `window.trend`.
+    `overloaded`: the target left requests unanswered or had no core time left, so that its own queue may grow.
+    """
 
     lateness_p50_ms: float | None = None
     lateness_p99_ms: float | None = None
@@ -74,6 +86,28 @@ class HostFacts:
     server_requests: int | None = None
     sent_requests: int | None = None
     answered_requests: int | None = None
+    engine: str | None = None
+    generator_cores: int = 1
+    generator_peak: float | None = None
+    generator_throttled_share: float | None = None
+    jitter_p50_ms: float | None = None
+    jitter_p99_ms: float | None = None
+    jitter_max_ms: float | None = None
+    cpu_pressure: float | None = None
+    planned: int | None = None
+    samples: int | None = None
+    as_planned: bool | None = None
+    dispersion: float | None = None
+    planned_dispersion: float | None = None
+    gap_distance: float | None = None
+    expected_connections: int | None = None
+    server_connections: int | None = None
+    reconnects: int | None = None
+    wrong_bodies: int | None = None
+    trend_ratio: float | None = None
+    trend_p: float | None = None
+    overloaded: bool | None = None
+    target_cores: int | None = None
     notes: tuple[str, ...] = ()
 
 

@@ -24,11 +24,11 @@ from harness.study.model import Study
 from harness.target import inspect
 from harness.target.service import Backend, Placement, Program, Service, TargetFailed
 from harness.variant import Step, Variant
-from harness.window import figures, gates, series
+from harness.window import facts, figures, gates, series
 from harness.window.cores import CoreMap
-from harness.window.host import share
+from harness.window.jitter import Jitter, JitterProbe
 from harness.window.measurement import Figures, HostFacts, Measurement, StageTimes, Validity
-from harness.window.watch import Account, Watch
+from harness.window.watch import Watch
 
 READY_LIMIT_S = 20.0
 LOG_LINES_KEPT = 200
@@ -43,6 +43,7 @@ class Bench:
     backend: Backend
     generator: Generator
     cores: CoreMap
+    jitter: JitterProbe | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class Place:
 class _Run:
     """What happened while the service ran."""
 
+    job: Job
     driven: Driven
     watch: Watch
     facts: HostFacts
@@ -112,12 +114,19 @@ def _serve_and_drive(step: Step, bench: Bench, place: Place, program: Program) -
         faults = inspect.check_in_force(study, step.variant, in_force)
         if faults:
             raise TargetFailed("; ".join(faults), service.log())
-        watch = Watch(service.pid, bench.generator.pid, admin_port if study.target.has_admin else None)
-        driven = _drive(step, bench, place, service, watch, port)
+        job = Job(port, study.load, study.window, step.schedule_seed, place.folder / "samples.parquet")
+        watch = Watch(
+            service.pid,
+            lambda: bench.generator.pids,
+            admin_port if study.target.has_admin else None,
+            () if bench.jitter is None else (bench.jitter.pid,),
+        )
+        driven, jitter = _drive(job, bench, service, watch)
         return _Run(
+            job=job,
             driven=driven,
             watch=watch,
-            facts=_facts(bench, driven, watch, service, admin_port),
+            facts=_facts(bench, driven, watch, service, admin_port, jitter),
             peak_rss_bytes=inspect.vm_hwm_bytes(service.pid),
             in_force=in_force,
             start_s=(ready - begun) / 1e9,
@@ -127,15 +136,22 @@ def _serve_and_drive(step: Step, bench: Bench, place: Place, program: Program) -
         )
 
 
-def _drive(step: Step, bench: Bench, place: Place, service: Service, watch: Watch, port: int) -> Driven:
-    job = Job(port, bench.study.load, bench.study.window, step.schedule_seed, place.folder / "samples.parquet")
+def _drive(job: Job, bench: Bench, service: Service, watch: Watch) -> tuple[Driven, Jitter | None]:
+    def began(start_ns: int, t0_ns: int, t1_ns: int) -> None:
+        watch.begin(start_ns, t0_ns, t1_ns)
+        if bench.jitter is not None:
+            bench.jitter.begin()
+
+    driven = None
     try:
-        return bench.generator.drive(job, watch.begin)
+        driven = bench.generator.drive(job, began)
     except TargetRefused as refused:
         # The exit tells more than the broken connection that it caused.
         raise TargetFailed("; ".join((*_death(service), str(refused))), service.log()) from refused
     finally:
         watch.finish()
+        jitter = None if bench.jitter is None else bench.jitter.finish()
+    return driven, jitter
 
 
 def _death(service: Service) -> tuple[str, ...]:
@@ -143,54 +159,12 @@ def _death(service: Service) -> tuple[str, ...]:
     return () if ended is None else (f"the service did not survive the window: {ended.words}",)
 
 
-def _facts(bench: Bench, driven: Driven, watch: Watch, service: Service, admin_port: int) -> HostFacts:
-    has_admin = bench.study.target.has_admin
-    server_requests = inspect.request_count(inspect.scrape(admin_port)) if has_admin else None
-    notes = (bench.cores.shared,) if bench.cores.shared else ()
-    facts = HostFacts(
-        dispatched_share=driven.dispatched / driven.offered if driven.offered else None,
-        server_requests=server_requests,
-        sent_requests=driven.sent_total,
-        answered_requests=driven.answered_total,
-        throttled_s=service.cgroup_cpu_throttled_s(),
-        notes=notes,
-    )
-    if watch.first is None or watch.last is None:
-        return facts
-    return _with_cpu_shares(facts, watch.first, watch.last, bench.cores)
-
-
-def _with_cpu_shares(facts: HostFacts, first: Account, last: Account, cores: CoreMap) -> HostFacts:
-    wall_ns = last.at_ns - first.at_ns
-    target = _used(first.target_ns, last.target_ns, wall_ns)
-    generator = _used(first.generator_ns, last.generator_ns, wall_ns)
-    harness = (last.harness_ns - first.harness_ns) / wall_ns
-    ours_elsewhere = None if generator is None else generator + harness
-    foreign = [
-        max(0.0, share(first.host.used_ns, last.host.used_ns, group, wall_ns) - ours) / len(group)
-        for group, ours in _groups(cores, target, ours_elsewhere)
-        if ours is not None
-    ]
-    mine = tuple(sorted({*cores.target, *cores.generator}))
-    return replace(
-        facts,
-        target_cpu=target,
-        generator_cpu=generator,
-        harness_cpu=harness,
-        foreign_cpu=max(foreign) if foreign else None,
-        steal=max(share(first.host.steal_ns, last.host.steal_ns, (core,), wall_ns) for core in mine),
-    )
-
-
-def _groups(cores: CoreMap, target: float | None, rest: float | None) -> list[tuple[tuple[int, ...], float | None]]:
-    """Return the groups of cores, each with the share that our own processes used there."""
-    if cores.shared:
-        return [(cores.generator, None if target is None or rest is None else target + rest)]
-    return [(cores.target, target), (tuple(sorted({*cores.generator, *cores.harness})), rest)]
-
-
-def _used(before: int | None, after: int | None, wall_ns: int) -> float | None:
-    return None if before is None or after is None else (after - before) / wall_ns
+def _facts(
+    bench: Bench, driven: Driven, watch: Watch, service: Service, admin_port: int, jitter: Jitter | None
+) -> HostFacts:
+    metrics = inspect.scrape(admin_port) if bench.study.target.has_admin else None
+    counted = facts.of_service(bench.study, bench.cores, driven, metrics, service.cgroup_cpu_throttled_s())
+    return facts.with_watch(counted, watch, bench.cores, jitter)
 
 
 def _measured(study: Study, ran: _Run, place: Place) -> Measurement:
@@ -199,17 +173,22 @@ def _measured(study: Study, ran: _Run, place: Place) -> Measurement:
     latency = np.where(taken.done_ns > 0, taken.done_ns - taken.intended_ns, timeout_ns)
     measured_s = (ran.driven.t1_ns - ran.driven.t0_ns) / 1e9
 
+    from_send = np.where(taken.done_ns > 0, taken.done_ns - taken.sent_ns, timeout_ns)
+
     def of(mask: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Figures:
-        return figures.figures(figures.Arrivals(latency[mask], taken.outcome[mask]), study.load, measured_s)
+        requests = figures.Requests(latency[mask], from_send[mask], taken.outcome[mask])
+        return figures.figures(requests, study.load, measured_s)
 
     whole = _with_resources(of(np.ones(len(latency), dtype=bool)), ran)
     by_request = {request.name: of(taken.kind == index) for index, request in enumerate(study.load.requests)}
-    late = figures.lateness_ms(taken.intended_ns, taken.woken_ns)
-    facts = _with_lateness(ran.facts, late, place.floor_ms, _scored_ms(study, whole, by_request))
+    seen = facts.with_samples(ran.facts, ran.job, ran.driven, taken, latency)
+    seen = facts.with_overload(seen, whole, study.load)
+    scored_ms = facts.scored_ms(study, whole, by_request)
+    seen = facts.with_lateness(seen, taken, study.load, place.floor_ms, scored_ms)
     table = series.rows(ran.watch.samples, ran.driven.t0_ns)
     series.write(place.folder / "series.parquet", table)
     (place.folder / "container.log").write_text(ran.log, encoding="utf-8")
-    validity, reasons = gates.validity(facts)
+    validity, reasons = gates.validity(seen)
     if ran.faults:
         validity, reasons = Validity.FAILED, (*ran.faults, *reasons)
     return Measurement(
@@ -219,7 +198,7 @@ def _measured(study: Study, ran: _Run, place: Place) -> Measurement:
         ended=0.0,
         figures=whole,
         by_request=by_request if len(by_request) > 1 else {},
-        host=facts,
+        host=seen,
         in_force=ran.in_force,
         log=ran.log[-4000:] if ran.faults else "",
     )
@@ -237,33 +216,6 @@ def _with_resources(whole: Figures, ran: _Run) -> Figures:
         peak_rss_bytes=ran.peak_rss_bytes,
         threads=max(threads) if threads else None,
     )
-
-
-def _with_lateness(
-    facts: HostFacts,
-    late: np.ndarray[tuple[int], np.dtype[np.float64]],
-    floor_ms: float | None,
-    scored_ms: float | None,
-) -> HostFacts:
-    if len(late) == 0:
-        return facts
-    limit = gates.lateness_limit_ms(floor_ms, scored_ms)
-    return replace(
-        facts,
-        lateness_p50_ms=float(np.quantile(late, 0.5)),
-        lateness_p99_ms=float(np.quantile(late, 0.99)),
-        late_share=float(np.mean(late > limit)),
-        lateness_limit_ms=limit,
-    )
-
-
-def _scored_ms(study: Study, whole: Figures, by_request: dict[str, Figures]) -> float | None:
-    """Return the percentile that the objective scores, in ms; the median where the objective is no percentile."""
-    of = study.objective.of
-    chosen = whole if of is None else by_request[of]
-    name = study.objective.metric if study.objective.metric in figures.QUANTILES else "p50"
-    value: float | None = getattr(chosen, f"{name}_ms")
-    return value
 
 
 def _stages(ran: _Run, program: Program, total_s: float) -> StageTimes:

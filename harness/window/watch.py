@@ -9,23 +9,30 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from harness.target import inspect
-from harness.window.host import CpuUse, read_cpu_use
+from harness.window.host import CpuUse, read_cpu_pressure_us, read_cpu_use
 
 PERIOD_S = 0.1
 
 
 @dataclass(frozen=True)
 class Account:
-    """CPU nanoseconds used so far by each party and by the host's cores, at monotonic `at_ns`. None: not readable."""
+    """CPU nanoseconds used so far by each party and by the host's cores, at monotonic `at_ns`. None: not readable.
+
+    `pressure_us` is how long some task of the host has waited for a core, `generator_throttled_s` how long a CPU quota
+    has stopped the generator, both since boot.
+    """
 
     at_ns: int
     target_ns: int | None
     generator_ns: int | None
     harness_ns: int
     host: CpuUse
+    pressure_us: int | None = None
+    generator_throttled_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,7 @@ class Sample:
     rss_bytes: int | None
     threads: int | None
     metrics: str
+    generator_ns: int | None = None
 
 
 @dataclass
@@ -44,16 +52,19 @@ class Watch:
     """One watching thread for one window. Use `begin` when the schedule's clock has started, `finish` after the drain."""
 
     target_pid: int
-    generator_pid: int
+    generator_pids: Callable[[], tuple[int, ...]]
     admin_port: int | None
+    harness_pids: tuple[int, ...] = ()
     samples: list[Sample] = field(default_factory=list)
     first: Account | None = None
     last: Account | None = None
+    _generators: tuple[int, ...] = ()
     _thread: threading.Thread | None = None
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def begin(self, _start_ns: int, t0_ns: int, t1_ns: int) -> None:
         """Start watching; called from the generator's start signal, so it must return at once."""
+        self._generators = self.generator_pids()
         self._thread = threading.Thread(target=self._watch, args=(t0_ns, t1_ns), name="watch", daemon=True)
         self._thread.start()
 
@@ -80,12 +91,15 @@ class Watch:
 
     def _account(self) -> Account:
         times = os.times()
+        beside = _sum(inspect.process_cpu_ns(pid) for pid in self.harness_pids) or 0
         return Account(
             at_ns=time.monotonic_ns(),
             target_ns=inspect.process_cpu_ns(self.target_pid),
-            generator_ns=inspect.process_cpu_ns(self.generator_pid),
-            harness_ns=int((times.user + times.system) * 1e9),
+            generator_ns=_sum(inspect.process_cpu_ns(pid) for pid in self._generators),
+            harness_ns=int((times.user + times.system) * 1e9) + beside,
             host=read_cpu_use(),
+            pressure_us=read_cpu_pressure_us(),
+            generator_throttled_s=inspect.cgroup_cpu_throttled_s(self._generators[0]) if self._generators else None,
         )
 
     def _sample(self) -> Sample:
@@ -94,5 +108,16 @@ class Watch:
             cpu_ns=inspect.process_cpu_ns(self.target_pid),
             rss_bytes=inspect.rss_bytes(self.target_pid),
             threads=inspect.threads(self.target_pid),
+            generator_ns=_sum(inspect.process_cpu_ns(pid) for pid in self._generators),
             metrics="" if self.admin_port is None else inspect.scrape(self.admin_port),
         )
+
+
+def _sum(times_ns: Iterable[int | None]) -> int | None:
+    """Return the sum, None where a part is not known."""
+    total = 0
+    for time_ns in times_ns:
+        if time_ns is None:
+            return None
+        total += time_ns
+    return total

@@ -1,9 +1,13 @@
 """Servers of known behaviour for the load tests, in a process of their own: `python servers.py NAME`, prints its port.
 
-Each speaks just enough HTTP/1.1. It counts requests and prints the count when its standard input is closed.
+Each speaks just enough HTTP/1.1. It counts requests and prints the count when its standard input is closed. With PORT and
+ADMIN_PORT in its environment it serves there, and answers on the admin port as a target's probe does.
 """
 
 import asyncio
+import json
+import os
+import signal
 import sys
 import time
 
@@ -15,6 +19,7 @@ class Behaviour:
 
     def __init__(self, name):
         self.name, self.count, self.begun = name, 0, time.monotonic()
+        self.connections = 0
 
     async def answer(self, n, head, writer):
         self.count += 1
@@ -123,10 +128,41 @@ class Behaviour:
         writer.close()
         return "closed"
 
+    async def counts_twice(self, n, head, writer):
+        """Counts every tenth request twice, as if a client had sent it twice without a word."""
+        self.count += self.count % 10 == 0
+        writer.write(OK)
+
+    async def wrong_later(self, n, head, writer):
+        """From the third request on, a body with another content."""
+        writer.write(OK if self.count < 3 else OK.replace(b"ok", b"no"))
+
+    async def dies_later(self, n, head, writer):
+        if self.count > 300:
+            os.kill(os.getpid(), signal.SIGKILL)
+        writer.write(OK)
+
     async def five_percent_slow(self, n, head, writer):
         if self.count % 20 == 0:
             await asyncio.sleep(0.5)
         writer.write(OK)
+
+
+def answering(behaviour):
+    """Return what answers as the probe of a target does."""
+    options = {name[4:].lower(): value for name, value in os.environ.items() if name.startswith("OPT_")}
+
+    async def asked(reader, writer):
+        path = (await reader.readuntil(b"\r\n\r\n")).split()[1].decode()
+        nonce = os.environ.get("HARNESS_NONCE", "")
+        runtime = {"flavor": "multi_thread", "workers": 1, "options": options, "nonce": nonce}
+        metrics = f"http_requests_total {behaviour.count}\nhttp_connections_total {behaviour.connections}\n"
+        body = {"/runtime": json.dumps(runtime), "/metrics": metrics}.get(path, "")
+        writer.write(f"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {len(body)}\r\n\r\n{body}".encode())
+        await writer.drain()
+        writer.close()
+
+    return asked
 
 
 async def serve(name):
@@ -134,6 +170,7 @@ async def serve(name):
 
     async def connected(reader, writer):
         n = 0
+        behaviour.connections += 1
         if name == "hangs_up" and behaviour.count >= 100:
             writer.close()
             return
@@ -150,7 +187,11 @@ async def serve(name):
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()
 
-    server = await asyncio.start_server(connected, "127.0.0.1", 0, backlog=4096)
+    server = await asyncio.start_server(connected, "127.0.0.1", int(os.environ.get("PORT", "0")), backlog=4096)
+    if "ADMIN_PORT" in os.environ:
+        probe = await asyncio.start_server(answering(behaviour), "127.0.0.1", int(os.environ["ADMIN_PORT"]))
+        async with probe:
+            await probe.serve_forever()
     print(server.sockets[0].getsockname()[1], flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
     print(behaviour.count, flush=True)

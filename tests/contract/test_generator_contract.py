@@ -406,7 +406,7 @@ def test_a_fault_of_our_own_on_the_loop_ends_the_child_and_is_never_the_targets(
     ours, theirs = socket.socketpair()
     with ours, server("quick") as target:
         with theirs:
-            arguments = [str(theirs.fileno()), str(os.getpid()), str(CORES[0])]
+            arguments = [str(theirs.fileno()), str(os.getpid()), str(CORES[0]), "", ""]
             child = subprocess.Popen(
                 [sys.executable, "-c", code, *arguments], pass_fds=[theirs.fileno()], stderr=subprocess.PIPE, text=True
             )

@@ -13,8 +13,8 @@ from harness.cli.main import COMMANDS
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "harness"
 ORDER = (
-    "errors", "study", "variant", "target", "load", "window", "ledger", "judge", "diagnose", "search", "loop", "opening",
-    "report", "cli",
+    "errors", "study", "variant", "target", "load", "window", "ledger", "calibration", "judge", "diagnose", "search",
+    "loop", "opening", "report", "cli",
 )  # fmt: skip
 HOMES = {
     "docker": {"target/docker.py"},

@@ -118,3 +118,25 @@ def test_a_run_that_ended_early_is_never_better_or_worse():
     found = verdict.ended("machine_not_ready", "why")
 
     assert (found.call, found.judged, found.winner, found.estimate) == ("inconclusive", False, {}, None)
+
+
+@pytest.mark.parametrize(("floor_ms", "call"), [(1.0, "better"), (12.0, "inconclusive")])
+def test_a_difference_below_the_floor_of_the_host_is_not_resolvable(floor_ms, call):
+    differences = [-0.5, -0.6, -0.55, -0.52, -0.58, -0.51]  # of 20 ms, so some 8 ms
+    found = judged(differences, floor_ms={"p95": floor_ms})
+
+    assert found.call == call
+    assert (found.reason_code == "not_resolvable") == (call == "inconclusive")
+    assert ("below the noise floor" in found.reason) == (call == "inconclusive")
+
+
+def test_what_is_the_same_stays_the_same_below_the_floor():
+    assert judged([0.001, -0.002, 0.003, -0.001, 0.002, -0.003], floor_ms={"p95": 5.0}).call == "same"
+
+
+def test_a_look_of_before_there_was_a_floor_is_still_read():
+    study = fake_study()
+    old = verdict.look(study, pairs([-0.5] * 6), 1, 6, 0.05).to_json()
+    del old["floor_ms"], old["difference_ms"]
+
+    assert Look.from_json(old).resolvable

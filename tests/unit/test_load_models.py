@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -63,13 +64,16 @@ class FakeConnection:
 def made():
     models = []
 
-    def make(kind=OpenModel, *, rate=100.0, measure=1.0, timeout=60.0, connections=3, drain=60.0):
+    def make(kind=OpenModel, *, rate=100.0, measure=1.0, timeout=60.0, connections=3, drain=60.0, **more):
         law = ("open", rate, "uniform") if kind is OpenModel else ("closed", None, None)
-        job = Job(1, Load(*law, connections, timeout, (GET,)), WindowTimes(0.0, measure, drain), 1, Path("x"))
+        request = replace(GET, expect_contains=more.pop("contains", b""))
+        load = Load(*law, connections, timeout, (request,), **more)
+        job = Job(1, load, WindowTimes(0.0, measure, drain), 1, Path("x"))
         ended = []
-        model = kind(ENGINE, job, lambda: ended.append(True))
+        model = kind(
+            ENGINE, job, lambda _engine, _job, number, _model: FakeConnection(number), lambda: ended.append(True)
+        )
         model.ended = ended
-        model.connections = [FakeConnection(number) for number in range(connections)]
         model.free.extend(model.connections)
         models.append(model)
         return model
@@ -235,3 +239,41 @@ def test_a_closed_request_times_out_with_its_connection(made):
 
     assert model.rows.outcome == [TIMED_OUT, TIMED_OUT]
     assert [connection.gave_up for connection in model.connections] == [1, 1]
+
+
+def test_a_connection_that_thinks_sends_when_its_pause_is_over_and_not_before(made):
+    model = made(ClosedModel, measure=1000.0, connections=1, think_s=20.0)
+    model.begin(ago(0.1))
+    model._due()
+    ((due_ns, number),) = model._thinking
+    assert (number, model.sent_total) == (0, 0)
+
+    model._thinking, model._thinks_until = [(ago(0.05), 0)], [ago(0.05)]
+    model._thinking[0] = (model._thinks_until[0], 0)
+    model._due()
+
+    assert due_ns > time.monotonic_ns()
+    assert model.sent_total == 1
+    assert 0.05e9 < model.rows.woken[0] - model.rows.intended[0] < 5e9
+
+
+def test_a_connection_that_broke_while_it_thought_thinks_anew(made):
+    model = made(ClosedModel, measure=1000.0, connections=1, think_s=20.0)
+    model.begin(ago(0.1))
+    model._due()
+    model.broken(model.connections[0])
+    model._thinking = [(ago(0.05), 0)]
+    model._due()
+
+    assert model.sent_total == 0
+
+
+@pytest.mark.parametrize(("excerpt", "outcome", "wrong"), [(b"all is well", COMPLETED, 0), (b"all is bad", FAILED, 1)])
+def test_a_body_without_what_the_study_expects_is_a_failure_and_counted_apart(made, excerpt, outcome, wrong):
+    model = made(rate=1.0, contains=b"well")
+    model.begin(ago(1))
+    model._due()
+    model.connections[0].answer.excerpt = excerpt
+    answer(model, model.connections[0])
+
+    assert (model.rows.outcome, model.wrong_bodies) == ([outcome], wrong)

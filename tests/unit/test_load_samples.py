@@ -54,7 +54,7 @@ def test_importing_the_module_does_not_load_pyarrow():
 def test_what_lies_outside_the_measured_stretch_is_left_out_and_what_has_no_outcome_is_unfinished():
     rows = Rows()
     for now in (9, 10, 19, 20):
-        rows.add(kind=1, now_ns=now)
+        rows.add(kind=1, intended_ns=now, woken_ns=now)
     rows.outcome[1] = COMPLETED
     rows.size[1] = 2**40  # more than the column holds
 

@@ -1,17 +1,22 @@
 """A job survives the line to the child, and a request has the same exact bytes every time."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from harness.load.job import Job
 from harness.load.wire import job_from, job_line, request_bytes
-from harness.study.model import Load, Request, WindowTimes
+from harness.study.model import Load, Piece, Request, WebSocket, WindowTimes
 
 PAY = Request("pay", "POST", "/payments", (("content-type", "application/json"),), b'{"amount":1200}', 1.0, 200)
 
 
 def test_a_job_comes_out_of_the_line_as_it_went_in():
     binary = Request("raw", "PUT", "/raw", (("x", "ä"),), bytes(range(256)), 0.5, 204)
-    load = Load("open", 300.0, "poisson", 64, 2.0, (PAY, binary))
+    load = Load(
+        "open", 300.0, "bursts", 64, 2.0, (replace(PAY, expect_contains=b"\xff"), binary),
+        engine="websocket", pieces=(Piece(1.0, 2.0, 3.0),), trace_s=(0.5, 1.0), think_s=0.5, keep_alive=False,
+        websocket=WebSocket("/ws", "broadcast", 10, binary=True), locustfile=Path("/tmp/a b/locustfile.py"),
+    )  # fmt: skip
     job = Job(8080, load, WindowTimes(1.0, 7.0, 2.0), 2**63, Path("/tmp/a b/samples.parquet"))
 
     line = job_line(job)
@@ -47,3 +52,8 @@ def test_a_post_without_a_body_says_so():
     sent = request_bytes(Request("go", "POST", "/", (), b"", 1.0, 200), 1)
 
     assert b"Content-Length: 0\r\n" in sent
+
+
+def test_a_connection_of_its_own_is_announced():
+    assert b"Connection: close\r\n" in request_bytes(PAY, 8080, keep_alive=False)
+    assert b"Connection" not in request_bytes(PAY, 8080)

@@ -5,14 +5,15 @@ import pytest
 
 from harness.load.job import COMPLETED, DROPPED, FAILED, TIMED_OUT, UNFINISHED
 from harness.study.model import Load
-from harness.window.figures import Arrivals, figures, lateness_ms, scored_percentile
+from harness.window.figures import Requests, figures, lateness_ms, scored_percentile
 
 OPEN = Load("open", 100.0, "poisson", 8, 2.0, ())
 CLOSED = Load("closed", None, None, 8, 2.0, ())
 
 
 def arrivals(latencies_ms, outcomes):
-    return Arrivals(np.array(latencies_ms, dtype=np.int64) * 1_000_000, np.array(outcomes, dtype=np.int8))
+    latency_ns = np.array(latencies_ms, dtype=np.int64) * 1_000_000
+    return Requests(latency_ns, latency_ns, np.array(outcomes, dtype=np.int8))
 
 
 def test_percentile_is_the_nearest_rank_over_everything_offered():

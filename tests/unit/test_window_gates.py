@@ -22,6 +22,21 @@ QUIET = HostFacts(
     server_requests=2400,
     sent_requests=2400,
     answered_requests=2400,
+    engine="http",
+    generator_peak=0.2,
+    generator_throttled_share=0.0,
+    planned=2300,
+    samples=2300,
+    as_planned=True,
+    dispersion=1.05,
+    planned_dispersion=1.0,
+    gap_distance=0.02,
+    expected_connections=64,
+    server_connections=64,
+    wrong_bodies=0,
+    trend_ratio=1.02,
+    trend_p=0.5,
+    overloaded=False,
 )
 
 
@@ -46,6 +61,17 @@ def test_a_quiet_window_is_valid_without_a_reason():
         ({"server_requests": 2401}, Validity.INVALID),
         ({"server_requests": 2399}, Validity.INVALID),
         ({"server_requests": None}, Validity.DEGRADED),
+        ({"samples": 2299}, Validity.INVALID),
+        ({"as_planned": False}, Validity.INVALID),
+        ({"dispersion": 4.5}, Validity.INVALID),
+        ({"dispersion": 16.0, "planned": None, "engine": "locustfile"}, Validity.INVALID),
+        ({"gap_distance": 0.25}, Validity.INVALID),
+        ({"generator_peak": 0.95}, Validity.DEGRADED),
+        ({"generator_cpu": 0.76, "engine": "native"}, Validity.INVALID),
+        ({"generator_throttled_share": 0.1}, Validity.INVALID),
+        ({"server_connections": 65}, Validity.INVALID),
+        ({"wrong_bodies": 1}, Validity.FAILED),
+        ({"trend_ratio": 1.5, "trend_p": 0.0001}, Validity.DEGRADED),
         ({"notes": ("generator and target share cores",)}, Validity.DEGRADED),
     ],
 )
@@ -56,9 +82,26 @@ def test_each_disturbance_of_generator_or_host_is_named(change, expected):
     assert len(reasons) == 1
 
 
-@pytest.mark.parametrize("change", [{"target_cpu": 1.0}, {"sent_requests": 2500, "server_requests": 2450}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"target_cpu": 1.0},
+        {"sent_requests": 2500, "server_requests": 2450},
+        {"trend_ratio": 40.0, "trend_p": 0.0, "overloaded": True},
+        {"dispersion": 50.0, "planned": None},  # our closed model sends when it was answered
+        {"server_connections": 40},  # the others wait to be accepted
+        {"reconnects": 300, "expected_connections": 364, "server_connections": 364},
+    ],
+)
 def test_a_saturated_or_dropping_target_stays_valid(change):
     assert validity(replace(QUIET, **change))[0] is Validity.VALID
+
+
+def test_the_native_engine_may_use_more_of_its_core_and_several_cores_are_shared_out():
+    busy = replace(QUIET, engine="native", generator_cpu=0.74, generator_peak=0.8)
+    both = replace(QUIET, engine="native", generator_cpu=1.4, generator_peak=1.6, generator_cores=2)
+
+    assert [validity(facts)[0] for facts in (busy, both)] == [Validity.VALID, Validity.VALID]
 
 
 def test_the_worst_gate_decides_and_every_reason_is_kept():

@@ -4,8 +4,8 @@ import pytest
 
 from harness.errors import MachineError
 from harness.window import series
-from harness.window.cores import core_map
-from harness.window.host import NS_PER_TICK, parse_proc_stat, parse_usage_percpu, share
+from harness.window.cores import core_map, parse_cores
+from harness.window.host import NS_PER_TICK, parse_pressure_us, parse_proc_stat, parse_usage_percpu, share
 from harness.window.watch import Sample
 
 
@@ -34,6 +34,33 @@ def test_on_two_cores_the_harness_sits_with_the_generator():
     cores = core_map((0, 1), 1)
 
     assert (cores.target, cores.generator, cores.harness) == ((1,), (0,), (0,))
+
+
+def test_generator_and_harness_keep_off_the_hyper_threads_of_the_target():
+    groups = ((0, 4), (1, 5), (2, 6), (3, 7))
+    cores = core_map((0, 1, 2, 3, 4, 5, 6, 7), 3, groups)
+
+    assert (cores.target, cores.generator, cores.harness, cores.notes) == ((6, 3, 7), (0,), (4,), ())
+
+
+def test_hyper_threads_of_one_core_are_no_cores_of_their_own():
+    cores = core_map((0, 1), 1, ((0, 1),))
+
+    assert (cores.target, cores.generator, cores.shared) == ((1,), (0,), "")
+    assert "hyper-threads" in cores.notes[0]
+
+
+def test_an_engine_with_threads_gets_the_cores_that_are_left():
+    wide = core_map(tuple(range(8)), 2, spread=True)
+    narrow = core_map((0, 1), 1, spread=True)
+
+    assert (wide.target, wide.generator, wide.harness) == ((6, 7), (0, 1, 2, 3, 4), (5,))
+    assert (narrow.target, narrow.generator, narrow.harness) == ((1,), (0,), (0,))
+
+
+@pytest.mark.parametrize(("text", "cores"), [("0\n", (0,)), ("0-1\n", (0, 1)), ("0,4-6\n", (0, 4, 5, 6))])
+def test_a_list_of_cores_is_read(text, cores):
+    assert parse_cores(text) == cores
 
 
 def test_without_a_free_core_the_sharing_is_said():
@@ -75,3 +102,10 @@ def test_a_metric_that_the_target_lacks_is_null_not_zero():
 
 def test_damaged_metrics_give_nothing_instead_of_an_error():
     assert series.parse_metrics("this is { not prometheus\n") == {}
+
+
+def test_pressure_is_the_total_of_the_line_some():
+    text = "some avg10=0.00 avg60=1.17 avg300=0.50 total=1234567\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=89\n"
+
+    assert parse_pressure_us(text) == 1234567
+    assert parse_pressure_us("") is None

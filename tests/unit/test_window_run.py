@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ import pytest
 
 from harness import variant
 from harness.errors import MachineError
-from harness.load import samples
+from harness.load import samples, schedule
 from harness.load.job import COMPLETED, Driven, TargetRefused
 from harness.study import load
+from harness.study.model import WindowTimes
 from harness.target.service import Exit, Program, TargetFailed
 from harness.variant import Step
 from harness.window import run as window
@@ -64,14 +66,16 @@ class FakeBackend:
 
     name = "fake"
 
-    def __init__(self, runtime=None, requests=N):
-        self.runtime, self.requests, self.service, self.stopped = runtime or {}, requests, FakeService(), 0
+    def __init__(self, runtime=None, requests=N, connections=64):
+        self.runtime, self.requests, self.connections = runtime or {}, requests, connections
+        self.service, self.stopped = FakeService(), 0
 
     @contextmanager
     def serve(self, program, placement):
         options = {name.removeprefix("OPT_").lower(): value for name, value in program.environment.items()}
         runtime = {"flavor": "multi_thread", "workers": 1, "options": options, "nonce": placement.nonce, **self.runtime}
-        answers = {"/runtime": json.dumps(runtime), "/metrics": f"http_requests_total {self.requests}\n"}
+        metrics = f"http_requests_total {self.requests}\nhttp_connections_total {self.connections}\n"
+        answers = {"/runtime": json.dumps(runtime), "/metrics": metrics}
         servers = [
             http.server.ThreadingHTTPServer(("127.0.0.1", port), Answers)
             for port in (placement.port, placement.admin_port)
@@ -94,10 +98,10 @@ class FakeBackend:
 class FakeGenerator:
     """Writes samples of 1 to 100 ms, or raises what it is told."""
 
-    pid = os.getpid()
+    pids = (os.getpid(),)
 
-    def __init__(self, error=None, at_end=lambda: None):
-        self.error, self.at_end = error, at_end
+    def __init__(self, error=None, at_end=lambda: None, lost=0, **told):
+        self.error, self.at_end, self.lost, self.told = error, at_end, lost, told
 
     def drive(self, job, on_start):
         if self.error:
@@ -106,18 +110,17 @@ class FakeGenerator:
         t0, t1 = start + 10_000_000, start + 210_000_000
         on_start(start, t0, t1)
         time.sleep(0.25)
-        intended = np.linspace(t0, t1 - 1, N).astype(np.int64)
+        planned = schedule.arrivals(job.load, job.times, job.seed).offsets_ns + start
+        intended = planned[(planned >= t0) & (planned < t1)]
         done = intended + np.arange(1, N + 1) * 1_000_000
         zeros = np.zeros(N, dtype=np.int64)
-        samples.write(
-            job.samples,
-            samples.Samples(
-                intended, intended + 1000, intended + 2000, done, (zeros + COMPLETED).astype(np.int8),
-                (zeros + 200).astype(np.int16), zeros.astype(np.int32), zeros.astype(np.int16), zeros.astype(np.int32),
-            ),
+        columns = (
+            intended, intended + 1000, intended + 2000, done, (zeros + COMPLETED).astype(np.int8),
+            (zeros + 200).astype(np.int16), zeros.astype(np.int32), zeros.astype(np.int16), zeros.astype(np.int32),
         )  # fmt: skip
+        samples.write(job.samples, samples.Samples(*(column[self.lost :] for column in columns)))
         self.at_end()
-        return Driven(start, t0, t1, t1 + 1_000_000, N, N, N, N, 64, 0, N)
+        return replace(Driven(start, t0, t1, t1 + 1_000_000, N, N, N, N, 64, 0, N), **self.told)
 
     def close(self):
         pass
@@ -125,7 +128,8 @@ class FakeGenerator:
 
 @pytest.fixture(scope="module")
 def study():
-    return load(QUICKSTART)
+    read = load(QUICKSTART)
+    return replace(read, load=replace(read.load, rate=500.0, arrivals="uniform"), window=WindowTimes(0.01, 0.2, 2.0))
 
 
 def program(study, wanted):
@@ -213,3 +217,35 @@ def test_what_ends_the_run_takes_the_service_away_first(study, tmp_path, error):
         ran(study, tmp_path, backend, FakeGenerator(error))
 
     assert backend.stopped == 1
+
+
+def test_samples_that_are_lost_on_the_way_make_the_window_invalid(study, tmp_path):
+    seen = ran(study, tmp_path, generator=FakeGenerator(lost=3))
+
+    assert (seen.validity, seen.reasons[0]) == (
+        Validity.INVALID,
+        f"{N - 3} samples for {N} requests of the schedule: samples were lost",
+    )
+
+
+def test_connections_that_the_generator_did_not_open_make_the_window_invalid(study, tmp_path):
+    seen = ran(study, tmp_path, FakeBackend(connections=70))
+
+    assert seen.validity is Validity.INVALID
+    assert "the server accepted 70 connections, the generator opened 65" in seen.reasons
+
+
+def test_a_service_that_answers_something_else_has_failed(study, tmp_path):
+    seen = ran(study, tmp_path, generator=FakeGenerator(wrong_bodies=7))
+
+    assert (seen.validity, seen.reasons[0]) == (
+        Validity.FAILED,
+        "7 answers had another body than the study expects",
+    )
+
+
+def test_latency_counts_from_the_intended_and_beside_it_from_the_actual_send(study, tmp_path):
+    seen = ran(study, tmp_path).figures
+
+    assert seen.p50_ms - seen.from_send_p50_ms == pytest.approx(0.002)
+    assert seen.few_beyond == ("p50", "p90", "p95", "p99", "p999")

@@ -1,0 +1,350 @@
+"""The calibration of this host: what the engines measure where there is nothing to measure, and the rates that they hold.
+
+A server that answers at once stands in for the target. What is then seen is the floor: latency that generator, kernel
+and host add to every figure. The ceiling of an engine is the highest rate at which the gates that judge it stay silent.
+Both are kept for this user and machine, and quoted by every run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import harness
+from harness.errors import MachineError
+from harness.ledger import provenance
+from harness.load import native_program, samples
+from harness.load.generator import LocustGenerator
+from harness.load.job import Driven, Job
+from harness.study.model import EngineName, Load, Request, Study, WindowTimes
+from harness.target import cache
+from harness.target.starting import LAUNCH
+from harness.window import facts, figures, gates
+from harness.window.cores import CoreMap
+from harness.window.jitter import Jitter, JitterProbe
+from harness.window.measurement import HostFacts, Validity
+from harness.window.watch import Watch
+
+ENGINES = ("http", "native")
+USUAL_CEILINGS = {"http": 3000.0, "native": 14_000.0}
+"""Requests a second that the engines held within their gates on a shared two-core machine; used until this one is
+calibrated (facts on load generation, section 9)."""
+CEILING_MARGIN_MS = 0.5
+"""Lateness that is allowed while a ceiling is looked for: a tenth of a latency of 5 ms. A study with smaller latencies
+is held to its own limit by the gate."""
+OLD_S = 30 * 86400.0
+
+_FLOOR_TIMES = WindowTimes(1.0, 5.0, 1.0)
+_CEILING_TIMES = WindowTimes(0.3, 1.5, 0.5)
+_FIRST_RATE = 1000.0
+_MOST_RATE = 128_000.0
+_HALVINGS = 3
+_START_LIMIT_S = 10.0
+_NULL = Request("null", "GET", "/", (), b"", 1.0, 200)
+_JUDGING = ("dispatched", "lateness", "arrivals", "generator_cpu", "throttling", "accounting")
+
+
+@dataclass(frozen=True)
+class EngineCalibration:
+    """One engine on this host: latency against a server that answers at once (ms) at `rate`, and the rate it holds."""
+
+    engine: str
+    rate: float
+    connections: int
+    floor_ms: Mapping[str, float]
+    lateness_p50_ms: float
+    lateness_p99_ms: float
+    cpu: float
+    ceiling: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Every engine on this host, and how late a thread woke that does nothing else. `at` is Unix seconds."""
+
+    at: float
+    machine_id: str
+    harness: str
+    jitter: Jitter | None
+    engines: Mapping[str, EngineCalibration]
+
+    def ceiling(self, engine: str) -> float | None:
+        """Return the highest rate that `engine` held, None where it was not measured."""
+        found = self.engines.get(engine)
+        return None if found is None else found.ceiling
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one window against the null server showed."""
+
+    facts: HostFacts
+    latency_ms: Mapping[str, float]
+    jitter: Jitter | None
+
+    @property
+    def held(self) -> bool:
+        """Whether the engine kept to its schedule, by the gates that judge the generator."""
+        found = [gate for name in _JUDGING for gate in gates.GATES[name](self.facts, gates.LIMITS)]
+        return all(gate.validity is not Validity.INVALID for gate in found)
+
+
+def calibrate(load: Load | None, cores: CoreMap, say: Callable[[str], None]) -> Calibration:
+    """Measure floor and ceiling of each engine (about half a minute each) and keep them; `load` is the study's, if any."""
+    rate = min(load.peak_rate or USUAL_CEILINGS["http"], USUAL_CEILINGS["http"]) if load else 300.0
+    connections = load.connections if load else 64
+    found: dict[str, EngineCalibration] = {}
+    jitter: Jitter | None = None
+    with tempfile.TemporaryDirectory(prefix="harness-calibrate-") as name, Bench.opened(Path(name), cores) as bench:
+        for engine in ENGINES:
+            seen = bench.window(engine, rate, connections, _FLOOR_TIMES)
+            jitter = jitter or seen.jitter
+            say(f"{engine}: against a server that answers at once, {rate:g}/s: " + _floor_words(seen))
+            ceiling = _ceiling(bench, engine, connections, say)
+            found[engine] = _calibrated(engine, rate, connections, seen, ceiling)
+    calibration = Calibration(time.time(), machine_id(), harness.__version__, jitter, found)
+    keep(calibration)
+    return calibration
+
+
+class Bench:
+    """A generator and a null server on their cores; `window` sends one window of load from the one to the other."""
+
+    def __init__(
+        self, folder: Path, cores: CoreMap, generator: LocustGenerator, null: NullServer, jitter: JitterProbe
+    ) -> None:
+        """Take the parts, all of them started."""
+        self._folder, self._cores, self._generator, self._null, self._jitter = folder, cores, generator, null, jitter
+        self._seed = 0
+
+    @classmethod
+    @contextmanager
+    def opened(cls, folder: Path, cores: CoreMap) -> Iterator[Bench]:
+        """Start the parts and end them."""
+        program = native_program.built()
+        with (
+            closing(LocustGenerator(cores.generator, folder / "generator.log", program)) as generator,
+            closing(JitterProbe()) as jitter,
+            null_server(cores.target) as null,
+        ):
+            yield cls(folder, cores, generator, null, jitter)
+
+    def window(self, engine: str, rate: float, connections: int, times: WindowTimes) -> Seen:
+        """Send one window and return what it showed."""
+        self._seed += 1
+        load = Load("open", rate, "poisson", connections, times.drain_s, (_NULL,), engine=engine)  # type: ignore[arg-type]
+        job = Job(self._null.port, load, times, self._seed, self._folder / "samples.parquet")
+        watch = Watch(self._null.pid, lambda: self._generator.pids, None, (self._jitter.pid,))
+
+        def began(start_ns: int, t0_ns: int, t1_ns: int) -> None:
+            watch.begin(start_ns, t0_ns, t1_ns)
+            self._jitter.begin()
+
+        try:
+            driven = self._generator.drive(job, began)
+        finally:
+            watch.finish()
+            jitter = self._jitter.finish()
+        return _seen(job, driven, watch, self._cores, jitter)
+
+
+def _seen(job: Job, driven: Driven, watch: Watch, cores: CoreMap, jitter: Jitter | None) -> Seen:
+    taken = samples.read(job.samples)
+    latency_ns = np.where(taken.done_ns > 0, taken.done_ns - taken.intended_ns, int(job.load.timeout_s * 1e9))
+    counted = HostFacts(
+        engine=job.load.engine,
+        generator_cores=len(cores.generator) if job.load.engine == "native" else 1,
+        dispatched_share=driven.dispatched / driven.offered if driven.offered else None,
+    )
+    known = facts.with_samples(facts.with_watch(counted, watch, cores, jitter), job, driven, taken, latency_ns)
+    known = facts.with_lateness(known, taken, job.load, None, CEILING_MARGIN_MS / gates.LIMITS.objective_share)
+    found = {name: float(np.quantile(latency_ns, q)) / 1e6 for name, q in figures.QUANTILES.items()}
+    return Seen(known, found, jitter)
+
+
+def _ceiling(bench: Bench, engine: str, connections: int, say: Callable[[str], None]) -> float:
+    """Return the highest rate that `engine` holds: doubled until it does not, then halved in between."""
+
+    def holds(rate: float) -> bool:
+        held = bench.window(engine, rate, connections, _CEILING_TIMES).held
+        held = held or bench.window(engine, rate, connections, _CEILING_TIMES).held  # a disturbance is not a ceiling
+        say(f"{engine}: {rate:,.0f}/s {'held' if held else 'not held'}")
+        return held
+
+    return highest(holds, _FIRST_RATE, _MOST_RATE, _HALVINGS)
+
+
+def highest(holds: Callable[[float], bool], first: float, most: float, halvings: int) -> float:
+    """Return the highest rate found to hold, 0 if `first` and what is below it do not. Pure but for `holds`."""
+    low, high = 0.0, first
+    while high <= most and holds(high):
+        low, high = high, 2 * high
+    if high > most:
+        return low
+    for _ in range(halvings):
+        middle = (low + high) / 2
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low
+
+
+def _calibrated(engine: str, rate: float, connections: int, seen: Seen, ceiling: float) -> EngineCalibration:
+    return EngineCalibration(
+        engine=engine,
+        rate=rate,
+        connections=connections,
+        floor_ms=seen.latency_ms,
+        lateness_p50_ms=seen.facts.lateness_p50_ms or 0.0,
+        lateness_p99_ms=seen.facts.lateness_p99_ms or 0.0,
+        cpu=seen.facts.generator_cpu or 0.0,
+        ceiling=ceiling,
+    )
+
+
+def _floor_words(seen: Seen) -> str:
+    told = ", ".join(f"{name} {seen.latency_ms[name]:.2f} ms" for name in ("p50", "p95", "p99"))
+    return (
+        f"{told}; sent late by p50 {seen.facts.lateness_p50_ms or 0:.2f}, p99 {seen.facts.lateness_p99_ms or 0:.2f} ms"
+    )
+
+
+@dataclass(frozen=True)
+class NullServer:
+    """A running null server."""
+
+    pid: int
+    port: int
+
+
+@contextmanager
+def null_server(cores: tuple[int, ...], delay_us: int = 0) -> Iterator[NullServer]:
+    """Serve on `cores` of 127.0.0.1 and answer each request `delay_us` after it came; ends with the block."""
+    command = [str(native_program.null_server()), "--delay-us", str(delay_us)]
+    pinned = [sys.executable, "-I", "-S", str(LAUNCH), str(os.getpid()), ",".join(map(str, cores)), *command]
+    with subprocess.Popen(pinned, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True) as process:
+        try:
+            line = process.stdout.readline() if process.stdout else b""
+            if not line.strip().isdigit():
+                raise MachineError(f"the null server did not start (exit code {process.wait(_START_LIMIT_S)})")
+            yield NullServer(process.pid, int(line))
+        finally:
+            process.kill()
+
+
+# What a run makes of it
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A study with its engine chosen and the floor of this host in it, and what to tell the person about both."""
+
+    study: Study
+    words: tuple[str, ...]
+
+
+def settled(study: Study, calibration: Calibration | None) -> Settled:
+    """Choose the engine where the study leaves it open, and refuse a rate above the ceiling of this host.
+
+    MachineError for a rate that a calibrated engine does not hold. Without a calibration the usual ceilings choose, and
+    nothing is refused: the gates will say what became of it.
+    """
+    load = study.load
+    engine, why = _chosen(load, calibration)
+    words = [why] if why else []
+    known = calibration.engines.get(engine) if calibration else None
+    rate, ceiling = load.peak_rate, known.ceiling if known else USUAL_CEILINGS.get(engine)
+    if rate is not None and ceiling is not None and rate > ceiling:
+        if known is not None:
+            raise MachineError(_above(rate, engine, known, calibration))
+        words.append(
+            f"{rate:,.0f} requests/s are more than the {engine} engine usually holds ({ceiling:,.0f}/s), and this host is "
+            "not calibrated: `harness doctor --calibrate` measures what it holds here"
+        )
+    if known is not None and calibration is not None:
+        told = ", ".join(f"{name} {known.floor_ms[name]:.2f} ms" for name in ("p50", "p95", "p99"))
+        day = time.strftime("%Y-%m-%d", time.gmtime(calibration.at))
+        old = "; it is old, calibrate again" if time.time() - calibration.at > OLD_S else ""
+        words.append(f"noise floor of this host, {engine} engine: {told} (calibrated {day}{old})")
+    elif engine in USUAL_CEILINGS:
+        words.append("noise floor of this host: not known; `harness doctor --calibrate` measures it in a minute")
+    floor_ms = dict(known.floor_ms) if known else {}
+    return Settled(replace(study, load=replace(load, engine=engine), floor_ms=floor_ms), tuple(words))
+
+
+def _chosen(load: Load, calibration: Calibration | None) -> tuple[EngineName, str]:
+    if load.engine != "auto":
+        return load.engine, ""
+    if load.model == "closed" and not load.think_s:
+        return "native", "engine: native, because a closed load without think time goes as fast as it can"
+    rate = load.peak_rate or 0.0
+    ceiling = (calibration.ceiling("http") if calibration else None) or USUAL_CEILINGS["http"]
+    source = "calibrated" if calibration else "the usual figure, this host is not calibrated"
+    if rate > ceiling:
+        return "native", f"engine: native, because {rate:,.0f}/s are above the {ceiling:,.0f}/s of http ({source})"
+    return "http", f"engine: http, which holds {ceiling:,.0f}/s ({source})"
+
+
+def _above(rate: float, engine: str, known: EngineCalibration, calibration: Calibration | None) -> str:
+    other = calibration.ceiling("native") if calibration and engine != "native" else None
+    better = "write `engine: native` (or `engine: auto`), " if other is not None and other >= rate else ""
+    return (
+        f"the study offers up to {rate:,.0f} requests/s, and the {engine} engine holds {known.ceiling:,.0f}/s on this host: "
+        f"{better}lower the rate, or use a machine with faster or more cores. "
+        "After a change of the machine run `harness doctor --calibrate` again."
+    )
+
+
+# What is kept
+
+
+def machine_id() -> str:
+    """Return the digest by which a calibration knows its machine again."""
+    return provenance.machine_id(provenance.machine())
+
+
+def file() -> Path:
+    """Return where the calibration of this user's machine is kept."""
+    return cache.folder() / "calibration.json"
+
+
+def keep(calibration: Calibration) -> None:
+    """Write it; MachineError where the disk refuses."""
+    with cache.disk_errors(cache.folder()):
+        file().parent.mkdir(parents=True, exist_ok=True)
+        partial = file().with_suffix(".partial")
+        partial.write_text(json.dumps(to_json(calibration), indent=1) + "\n", encoding="utf-8")
+        partial.rename(file())
+
+
+def kept() -> Calibration | None:
+    """Return the calibration of this machine, None where there is none or it is of another one."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        found = from_json(json.loads(file().read_text(encoding="utf-8")))
+        return found if found.machine_id == machine_id() else None
+    return None
+
+
+def to_json(calibration: Calibration) -> dict[str, Any]:
+    """Return plain JSON."""
+    return asdict(calibration)
+
+
+def from_json(content: Mapping[str, Any]) -> Calibration:
+    """Return what `to_json` wrote."""
+    return Calibration(
+        at=float(content["at"]),
+        machine_id=str(content["machine_id"]),
+        harness=str(content["harness"]),
+        jitter=None if content["jitter"] is None else Jitter(**content["jitter"]),
+        engines={name: EngineCalibration(**row) for name, row in content["engines"].items()},
+    )

@@ -1,0 +1,238 @@
+"""Every gate by a real cause: the generator or the host is disturbed, and the window says so; the target may do what it likes."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import served
+
+from harness.load.generator import LocustGenerator
+from harness.target import proc
+from harness.window.jitter import JitterProbe
+from harness.window.measurement import Validity
+
+pytestmark = pytest.mark.load
+QUOTAS = Path("/sys/fs/cgroup/cpu")
+LOCKSTEP = """
+from locust import FastHttpUser, constant_throughput, task
+class Lockstep(FastHttpUser):
+    wait_time = constant_throughput(10)
+    @task
+    def get(self):
+        self.client.get("/")
+"""
+RETRIES = """
+import gevent
+from locust import FastHttpUser, task
+class Eager(FastHttpUser):
+    @task
+    def get(self):
+        self.client.get("/")
+        gevent.sleep(0.02)
+"""
+
+
+@pytest.fixture(scope="module")
+def generator(tmp_path_factory):
+    made = LocustGenerator(served.CORES.generator, tmp_path_factory.mktemp("generator") / "log")
+    yield made
+    made.close()
+
+
+def reasons(seen, *words):
+    """Return the reasons that contain every word."""
+    return [reason for reason in seen.reasons if all(word in reason for word in words)]
+
+
+def undisturbed(measure):
+    """Return a window that this machine left alone: of three tries the first whose only reasons are not the host's."""
+    for _ in range(3):
+        seen = measure()
+        if seen.validity is not Validity.INVALID:
+            return seen
+    return seen
+
+
+@contextmanager
+def busy(core):
+    """Keep a core busy with somebody else's work."""
+    code = f"import os\nos.sched_setaffinity(0, {{{core}}})\nwhile True: pass"
+    with subprocess.Popen([sys.executable, "-c", code]) as other:
+        try:
+            yield
+        finally:
+            other.kill()
+
+
+@contextmanager
+def quota(pid, share):
+    """Allow a process that share of one core, by a cgroup of our own."""
+    group = QUOTAS / f"harness-test-{os.getpid()}"
+    group.mkdir()
+    home = proc.parse_cpu_cgroup(Path(f"/proc/{pid}/cgroup").read_text())
+    try:
+        (group / "cpu.cfs_period_us").write_text("100000")
+        (group / "cpu.cfs_quota_us").write_text(str(int(100_000 * share)))
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            (group / "tasks").write_text(task.name)
+        yield
+    finally:
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            (QUOTAS / home / "tasks").write_text(task.name)
+        group.rmdir()
+
+
+needs_quota = pytest.mark.skipif(
+    not os.access(QUOTAS / "tasks", os.W_OK),
+    reason="needs a cgroup v1 CPU controller that this user may write to",
+)
+
+
+@needs_quota
+def test_a_starved_generator_is_invalid_and_says_why(generator):
+    with quota(generator.pid, 0.03):
+        seen = served.measured(generator, served.Backend("quick"), served.study(rate=1000.0))
+
+    assert seen.validity is Validity.INVALID
+    assert reasons(seen, "a CPU quota stopped the generator")
+    assert reasons(seen, "late")
+
+
+def test_foreign_load_on_the_generators_core_is_invalid(generator):
+    with busy(served.CORES.generator[0]):
+        seen = served.measured(generator, served.Backend("quick"), served.study())
+
+    assert seen.validity is Validity.INVALID
+    assert reasons(seen, "other processes used", "of a core of ours")
+
+
+def test_foreign_load_on_the_targets_core_is_invalid(generator):
+    with busy(served.CORES.target[0]):
+        seen = served.measured(generator, served.Backend("quick"), served.study())
+
+    assert seen.validity is Validity.INVALID
+    assert reasons(seen, "other processes used", "of a core of ours")
+
+
+def test_a_generator_that_falls_behind_is_invalid(generator):
+    seen = served.measured(generator, served.Backend("quick"), served.study(rate=30_000.0, measure_s=1.0))
+
+    assert seen.validity is Validity.INVALID
+    assert reasons(seen, "the generator used") or reasons(seen, "the generator dispatched only")
+
+
+def test_a_generator_that_is_stopped_for_a_moment_is_invalid(generator):
+    def stop_it(_pid):
+        def stop():
+            time.sleep(1.5)
+            os.kill(generator.pid, signal.SIGSTOP)
+            time.sleep(0.6)
+            os.kill(generator.pid, signal.SIGCONT)
+
+        threading.Thread(target=stop, daemon=True).start()
+
+    seen = served.measured(generator, served.Backend("quick", stop_it), served.study(measure_s=3.0))
+
+    assert seen.validity is Validity.INVALID
+    assert reasons(seen, "sent later than")
+
+
+def test_users_of_a_locustfile_in_lockstep_are_invalid(tmp_path):
+    file = tmp_path / "locustfile.py"
+    file.write_text(LOCKSTEP)
+    made = served.study(connections=50, rate=None, model="closed", arrivals=None, engine="locustfile", locustfile=file)
+    generator = LocustGenerator(served.CORES.generator, tmp_path / "log", locustfile=file)
+    try:
+        seen = served.measured(generator, served.Backend("quick"), made)
+    finally:
+        generator.close()
+
+    assert seen.validity is Validity.INVALID
+    assert reasons(seen, "requests went out in herds")
+    assert reasons(seen, "closed model, generator-heavy")
+
+
+def test_a_hidden_retry_of_a_users_client_is_invalid(tmp_path):
+    file = tmp_path / "locustfile.py"
+    file.write_text(RETRIES)
+    made = served.study(connections=8, rate=None, model="closed", arrivals=None, engine="locustfile", locustfile=file)
+    generator = LocustGenerator(served.CORES.generator, tmp_path / "log", locustfile=file)
+    try:
+        seen = served.measured(generator, served.Backend("drops_every_tenth"), made)
+    finally:
+        generator.close()
+
+    assert seen.figures.failed == 0  # as the client tells it
+    assert reasons(seen, "the server counted", "somebody else sent, or counts were lost")
+    assert seen.validity is Validity.INVALID
+
+
+def test_requests_that_somebody_else_sent_are_invalid(generator):
+    seen = served.measured(generator, served.Backend("counts_twice"), served.study())
+
+    assert seen.validity is Validity.INVALID
+    assert reasons(seen, "somebody else sent")
+
+
+def test_a_wrong_body_under_the_right_status_has_failed(generator):
+    seen = served.measured(generator, served.Backend("wrong_later"), served.study(contains=b"ok"))
+
+    assert seen.validity is Validity.FAILED
+    assert reasons(seen, "another body than the study expects")
+    assert seen.figures.error_ratio == 1
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "what"),
+    [
+        ("stall", lambda figures: figures.p95_ms > 400),
+        ("slow", lambda figures: figures.timed_out > 300 and figures.error_ratio > 0.5),
+        ("drops_every_tenth", lambda figures: 0.05 < figures.error_ratio < 0.2 and figures.failed > 40),
+        ("goes_silent", lambda figures: figures.error_ratio > 0.5),
+        ("five_percent_slow", lambda figures: figures.p90_ms < 100 and figures.p99_ms > 400),
+        ("errors_later", lambda figures: figures.error_ratio == 1),
+    ],
+)
+def test_what_the_target_does_wrong_stays_valid_and_is_measured_to_the_last_request(generator, behaviour, what):
+    made = served.study(measure_s=3.0)
+    seen = undisturbed(lambda: served.measured(generator, served.Backend(behaviour), made))
+    figures = seen.figures
+
+    assert seen.validity in {Validity.VALID, Validity.DEGRADED}, seen.reasons
+    assert what(figures), figures
+    counted = figures.completed + figures.failed + figures.timed_out + figures.dropped + figures.unfinished
+    assert figures.offered == counted == seen.host.planned
+
+
+def test_a_target_that_crashes_has_failed_and_is_accounted_for(generator):
+    seen = served.measured(generator, served.Backend("dies_later"), served.study())
+    figures = seen.figures
+
+    assert seen.validity is Validity.FAILED
+    assert reasons(seen, "the service did not survive the window")
+    assert figures.completed > 100
+    assert (
+        figures.completed + figures.failed + figures.timed_out + figures.dropped + figures.unfinished == figures.offered
+    )
+
+
+def test_a_quiet_window_says_what_it_rests_on(generator):
+    jitter = JitterProbe()
+    try:
+        seen = undisturbed(lambda: served.measured(generator, served.Backend("quick"), served.study(), jitter))
+    finally:
+        jitter.close()
+    host = seen.host
+
+    assert seen.validity in {Validity.VALID, Validity.DEGRADED}, seen.reasons
+    assert host.samples == host.planned == seen.figures.offered
+    assert host.server_connections == host.expected_connections == 32 + 2
+    assert host.gap_distance < 0.1
+    assert 0 < host.jitter_p50_ms < host.jitter_p99_ms <= host.jitter_max_ms
+    assert 0 < host.generator_cpu <= host.generator_peak < 0.6

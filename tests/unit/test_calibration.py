@@ -1,0 +1,108 @@
+"""What a run makes of the host's calibration: engine, ceiling, floor. The measurement itself is tested with the engines."""
+
+import time
+from dataclasses import replace
+
+import pytest
+from fakes import fake_study
+
+from harness import calibration
+from harness.calibration import Calibration, EngineCalibration, highest, settled
+from harness.errors import MachineError
+from harness.study.model import Load
+from harness.window.jitter import Jitter
+
+FLOOR = {"p50": 0.2, "p90": 0.3, "p95": 0.4, "p99": 1.1, "p999": 3.0}
+
+
+def known(**ceilings):
+    engines = {
+        name: EngineCalibration(name, 300.0, 64, FLOOR, 0.1, 0.5, 0.08, ceiling) for name, ceiling in ceilings.items()
+    }
+    return Calibration(time.time(), "machine", "0", Jitter(0.05, 0.2, 1.0), engines)
+
+
+def study(rate=300.0, engine="http", **more):
+    load = replace(fake_study().load, rate=rate, engine=engine, **more)
+    return fake_study(load=load)
+
+
+@pytest.mark.parametrize(("rate", "engine"), [(3000.0, "http"), (3500.0, "native")])
+def test_auto_takes_the_native_engine_above_what_http_holds_here_and_says_so(rate, engine):
+    made = settled(study(rate, "auto"), known(http=3400.0, native=40_000.0))
+
+    assert made.study.load.engine == engine
+    assert any(f"engine: {engine}" in word and "calibrated" in word for word in made.words)
+
+
+def test_without_a_calibration_auto_goes_by_the_usual_ceilings_and_says_so():
+    made = settled(study(5000.0, "auto"), None)
+
+    assert made.study.load.engine == "native"
+    assert "this host is not calibrated" in made.words[0]
+
+
+def test_a_closed_load_as_fast_as_it_can_is_the_native_engines():
+    closed = fake_study(load=Load("closed", None, None, 8, 2.0, fake_study().load.requests, engine="auto"))
+
+    assert settled(closed, None).study.load.engine == "native"
+
+
+def test_a_rate_above_the_ceiling_is_refused_with_what_would_do():
+    with pytest.raises(MachineError, match=r"offers up to 5,000 requests/s.*http engine holds 3,400/s.*engine: native"):
+        settled(study(5000.0), known(http=3400.0, native=40_000.0))
+
+
+def test_the_peak_of_a_burst_counts_not_its_mean():
+    from harness.study.model import Piece
+
+    with pytest.raises(MachineError, match="offers up to 9,000"):
+        settled(study(1000.0, arrivals="bursts", pieces=(Piece(1, 9000, 9000), Piece(8, 0, 0))), known(http=3400.0))
+
+
+def test_a_rate_above_every_ceiling_is_not_sent_to_another_engine():
+    with pytest.raises(MachineError) as refused:
+        settled(study(50_000.0), known(http=3400.0, native=40_000.0))
+
+    assert "engine: native" not in str(refused.value)
+
+
+def test_an_uncalibrated_host_is_warned_and_not_refused():
+    made = settled(study(5000.0), None)
+
+    assert "more than the http engine usually holds" in made.words[0]
+
+
+def test_the_floor_comes_into_the_study_and_is_quoted():
+    made = settled(study(), known(http=3400.0))
+
+    assert made.study.floor_ms == FLOOR
+    assert "p50 0.20 ms, p95 0.40 ms, p99 1.10 ms" in made.words[0]
+
+
+def test_an_old_calibration_says_so():
+    old = replace(known(http=3400.0), at=time.time() - 40 * 86400)
+
+    assert "it is old" in settled(study(), old).words[0]
+
+
+@pytest.mark.parametrize(("limit", "found"), [(999, 875), (3400, 3250), (10_000, 10_000), (10**9, 128_000)])
+def test_the_highest_rate_is_found_by_doubling_and_halving(limit, found):
+    seen = highest(lambda rate: rate <= limit, 1000.0, 128_000.0, 3)
+
+    assert found * 0.85 <= seen <= min(limit, 128_000)
+
+
+def test_a_calibration_is_kept_for_this_machine_only(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert calibration.kept() is None
+
+    mine = replace(known(http=3400.0), machine_id=calibration.machine_id())
+    calibration.keep(mine)
+    assert calibration.kept() == mine
+
+    calibration.keep(replace(mine, machine_id="another"))
+    assert calibration.kept() is None
+
+    calibration.file().write_text("{")
+    assert calibration.kept() is None
