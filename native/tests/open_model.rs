@@ -162,7 +162,7 @@ fn the_kinds_of_the_schedule_are_sent_each_with_its_own_expectation() {
     let mut big = b"POST / HTTP/1.1\r\ncontent-length: 1000000\r\n\r\n".to_vec();
     big.resize(big.len() + 1_000_000, b'x');
     job.kinds.extend([(200, true, head), (201, false, big)]);
-    job.rate = 60;
+    (job.rate, job.warmup, job.measure) = (50, 120, 600);
     let driven = job.drive();
 
     for (kind, outcome, bytes) in [(0, COMPLETED, 2), (1, COMPLETED, 0), (2, FAILED, 2)] {
