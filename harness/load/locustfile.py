@@ -27,11 +27,13 @@ from typing import Any
 import gevent
 import httptools
 import locust
+import numpy as np
 from gevent import socket
 from gevent.event import Event
 from locust.env import Environment
 from locust.exception import StopUser
 from locust.runners import LocalRunner
+from locust.stats import StatsEntry, bucket_response_time
 from locust.util.load_locustfile import load_locustfile
 
 from harness.load import native, samples
@@ -228,18 +230,24 @@ def _allow_files(wanted: int) -> None:
 
 
 def _tell_locust(environment: Environment, job: Job, taken: Samples) -> None:
-    """Fire Locust's event for every measured request, after the window: its counts are a cross-check."""
-    latency_ms = (taken.done_ns - taken.intended_ns) / 1e6
-    for row, outcome in enumerate(taken.outcome):
-        request = job.load.requests[taken.kind[row]]
-        environment.events.request.fire(  # type: ignore[no-untyped-call]  # locust's own signature
-            request_type=request.method,
-            name=request.name,
-            response_time=max(0.0, float(latency_ms[row])),
-            response_length=int(taken.bytes[row]),
-            exception=None if outcome == COMPLETED else RuntimeError(f"outcome {outcome}"),
-            context={},
-        )
+    """Merge the measured requests into Locust's statistics after the window, an entry a kind: a cross-check of counts.
+
+    Firing its event for each would take a second for what the native engine sends in five.
+    """
+    latency_ms = np.maximum(0.0, (taken.done_ns - taken.intended_ns) / 1e6)
+    for kind, request in enumerate(job.load.requests):
+        of_kind = taken.kind == kind
+        if not of_kind.any():
+            continue
+        entry = StatsEntry(environment.stats, request.name, request.method)
+        entry.num_requests = int(of_kind.sum())
+        entry.num_failures = int((taken.outcome[of_kind] != COMPLETED).sum())
+        entry.total_response_time = int(latency_ms[of_kind].sum())
+        entry.total_content_length = int(taken.bytes[of_kind].sum())
+        for whole_ms, count in zip(*np.unique(np.rint(latency_ms[of_kind]), return_counts=True), strict=True):
+            entry.response_times[bucket_response_time(whole_ms)] += int(count)
+        environment.stats.entries[(request.name, request.method)].extend(entry)
+        environment.stats.total.extend(entry)
 
 
 def _carry_out(job: Job, line: Line, program: Program) -> dict[str, Any]:

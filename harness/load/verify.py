@@ -6,6 +6,7 @@ import socket
 import time
 
 from harness.load.answer import AnswerReader, NoAnswerError
+from harness.load.connection import KEPT_BYTES
 from harness.load.engine import Engine
 from harness.load.job import Job, TargetRefused
 from harness.load.wire import LOOPBACK, request_bytes
@@ -13,8 +14,12 @@ from harness.study.model import Request
 
 LEAST_LIMIT_S = 5.0
 """A first answer may take longer than the time-out of the load: lazy set-up is not a fault."""
-_EXCERPT_BYTES = 2000
 _EXCERPT_SHOWN = 200
+_TLS_RECORD = (b"\x15\x03", b"\x16\x03")  # an alert or a handshake of any version (RFC 8446, 5.1)
+
+
+class TlsError(Exception):
+    """The target answered in TLS."""
 
 
 def verify(job: Job, engine: Engine) -> None:
@@ -24,24 +29,33 @@ def verify(job: Job, engine: Engine) -> None:
         what = f"{request.method} {request.path}"
         try:
             answer = _ask(request, job.port, engine, limit_s)
+        except TlsError as error:
+            raise TargetRefused(
+                f"{what} was answered in TLS: the target speaks TLS, the load plain HTTP/1.1"
+            ) from error
         except (OSError, NoAnswerError) as error:
             raise TargetRefused(f"{what} had no answer ({_in_words(error)})") from error
         if answer.status != request.expect_status:
             text = _printable(answer.excerpt)
             told = f": {text}" if text else ""
             raise TargetRefused(f"{what} answered {answer.status} instead of {request.expect_status}{told}")
+        if request.expect_contains not in answer.excerpt:
+            wanted, came = _printable(request.expect_contains), _printable(answer.excerpt)
+            raise TargetRefused(f"{what} answered a body without {wanted!r}, which the study expects: {came!r}")
 
 
 def _ask(request: Request, port: int, engine: Engine, limit_s: float) -> AnswerReader:
     """Return the whole answer; OSError or NoAnswerError without one, or when it takes longer than `limit_s` in all."""
     ends = time.monotonic() + limit_s
-    answer = AnswerReader(engine, _EXCERPT_BYTES)
+    answer = AnswerReader(engine, KEPT_BYTES)
     with socket.create_connection((LOOPBACK, port), timeout=limit_s) as connection:
         connection.sendall(request_bytes(request, port))
         answer.await_answer(head=request.method == "HEAD")
         while time.monotonic() < ends:
             connection.settimeout(max(0.001, ends - time.monotonic()))
             data = connection.recv(65536)
+            if answer.size == answer.status == 0 and data.startswith(_TLS_RECORD):
+                raise TlsError
             if answer.feed(data) if data else answer.ended():
                 return answer
             if not data:

@@ -119,10 +119,18 @@ def _without_tags(loc: Loc) -> Loc:
     return loc
 
 
+_NOT_THERE: dict[Loc, str] = {
+    ("load", "tls"): "is not there: the load is plain HTTP/1.1 to the target's own port, which speaks no TLS",
+}
+"""Keys that a person may look for, and why there is none."""
+
+
 def _words(found: Any, loc: Loc, allowed: Callable[[Loc], tuple[str, ...]]) -> str:  # noqa: ANN401 - pydantic's record
     kind, context, value = found["type"], found.get("ctx", {}), found["input"]
     if kind == "extra_forbidden":
         known = allowed(loc[:-1])
+        if loc in _NOT_THERE:
+            return f"{_NOT_THERE[loc]}. Allowed: {listed(known)}"
         return f"is no known key. {nearest(str(loc[-1]), known)}Allowed: {listed(known)}"
     if kind in _BOUNDS:
         word, bound = _BOUNDS[kind]

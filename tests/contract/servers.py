@@ -120,6 +120,13 @@ class Behaviour:
             await asyncio.sleep(0.19 + 0.02 * (self.count % 2))
         writer.write(OK)
 
+    async def speaks_tls(self, n, head, writer):
+        """What a TLS server says to plain HTTP: a fatal alert, unexpected message."""
+        writer.write(bytes([0x15, 3, 1, 0, 2, 2, 10]))
+        await writer.drain()
+        writer.close()
+        return "closed"
+
     async def hangs_up(self, n, head, writer):
         """From the hundredth request on, closes every connection without an answer."""
         if self.count < 100:

@@ -8,15 +8,15 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from harness.errors import MachineError
-from harness.load import samples
+from harness.errors import MachineError, StudyError
+from harness.load import native_program, samples
 from harness.load.generator import LocustGenerator
 from harness.load.job import COMPLETED, DROPPED, FAILED, TIMED_OUT, UNFINISHED, Job, TargetRefused
 from harness.load.wire import job_line
@@ -25,18 +25,33 @@ from harness.study.model import Load, Request, WindowTimes
 pytestmark = pytest.mark.load
 SERVERS = Path(__file__).with_name("servers.py")
 CORES = sorted(os.sched_getaffinity(0))
+ENGINE_NAMES = ("http", "native")
 
 
-@pytest.fixture(scope="module")
-def generator(tmp_path_factory):
-    made = LocustGenerator((CORES[0],), tmp_path_factory.mktemp("generator") / "generator.log")
+def a_generator(folder, engine="http", **more):
+    """Return a generator that carries out every job by this engine."""
+    program = native_program.built() if engine == "native" else None
+    made = LocustGenerator((CORES[0],), folder / "generator.log", program, **more)
+    made.engine = engine
+    return made
+
+
+@pytest.fixture(scope="module", params=ENGINE_NAMES)
+def generator(request, tmp_path_factory):
+    made = a_generator(tmp_path_factory.mktemp("generator"), request.param)
     yield made
     made.close()
 
 
 @contextmanager
 def server(name):
-    command = [sys.executable, str(SERVERS), name]
+    with started([sys.executable, str(SERVERS), name]) as process:
+        yield process
+
+
+@contextmanager
+def started(command):
+    """Run a server that prints its port, and how much it counted when its input is closed."""
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         os.sched_setaffinity(process.pid, {CORES[-1]})
         process.port = int(process.stdout.readline())
@@ -65,18 +80,22 @@ def job(port, tmp_path, *, rate=200.0, measure=2.0, warmup=0.5, timeout=1.0, con
         connections=connections,
         timeout_s=timeout,
         requests=requests or (get(),),
+        keep_alive=more.get("keep_alive", True),
+        think_s=more.get("think_s", 0.0),
     )
     times = WindowTimes(warmup, measure, more.get("drain", timeout))
     return Job(port, load, times, more.get("seed", 1), tmp_path / "samples.parquet")
 
 
 def drive(generator, the_job):
+    the_job = replace(the_job, load=replace(the_job.load, engine=getattr(generator, "engine", "http")))
     started = []
     driven = generator.drive(the_job, lambda *times: started.append(times))
     taken = samples.read(the_job.samples)
 
     assert started == [(driven.start_ns, driven.t0_ns, driven.t1_ns)]
-    assert len(taken.outcome) == driven.offered == driven.locust_requests
+    assert len(taken.outcome) == driven.offered
+    assert driven.locust_requests == (driven.sent_total if the_job.load.engine == "locustfile" else driven.offered)
     assert set(np.unique(taken.outcome)) <= {COMPLETED, FAILED, TIMED_OUT, DROPPED, UNFINISHED}
     assert np.all((taken.intended_ns >= driven.t0_ns) & (taken.intended_ns < driven.t1_ns))
     return driven, taken
@@ -327,6 +346,127 @@ def test_the_same_seed_gives_the_same_schedule_and_another_seed_another(generato
             offsets.append((taken.intended_ns - driven.start_ns).tolist())
 
     assert offsets[0] == offsets[1] != offsets[2]
+
+
+def test_the_same_seed_gives_the_same_schedule_in_every_engine(tmp_path):
+    mix = (get("/light", "light", weight=3), get("/heavy", "heavy"))
+    schedules = []
+    for engine in ENGINE_NAMES:
+        made = a_generator(tmp_path, engine)
+        with closing(made), server("quick") as target:
+            wanted = job(target.port, tmp_path, measure=1.0, arrivals="poisson", requests=mix)
+            driven, taken = drive(made, wanted)
+        schedules.append(((taken.intended_ns - driven.start_ns).tolist(), taken.kind.tolist()))
+
+    assert schedules[0] == schedules[1]
+
+
+def test_without_keep_alive_each_request_has_a_connection_of_its_own(generator, tmp_path):
+    with server("quick") as target:
+        driven, taken = drive(generator, job(target.port, tmp_path, measure=1.0, keep_alive=False))
+        seen = target.count()
+
+    assert np.all(taken.outcome == COMPLETED)
+    assert driven.connects == driven.sent_total == seen
+    assert driven.reconnects == 0
+
+
+def test_clients_that_think_send_as_often_as_their_thinking_lets_them(generator, tmp_path):
+    wanted = job(0, tmp_path, model="closed", measure=2.0, connections=20, think_s=0.05)
+    with server("quick") as target:
+        _, taken = drive(generator, replace(wanted, port=target.port))
+
+    assert len(taken.outcome) == pytest.approx(20 * 2.0 / 0.05, rel=0.15)
+
+
+def test_tls_asked_of_a_plain_port_is_refused_before_the_window(generator, tmp_path):
+    with server("speaks_tls") as target, pytest.raises(TargetRefused, match="speaks TLS"):
+        drive(generator, job(target.port, tmp_path))
+
+
+def test_the_native_engine_is_a_process_of_its_own_while_it_sends(tmp_path):
+    made, seen = a_generator(tmp_path, "native"), []
+    with closing(made), server("quick") as target:
+        wanted = job(target.port, tmp_path, measure=0.5)
+        wanted = replace(wanted, load=replace(wanted.load, engine="native"))
+        made.drive(wanted, lambda *_: seen.extend(made.pids))
+
+    assert len(seen) == 2
+    assert made.pids == (made.pid,)
+
+
+def test_twenty_thousand_requests_a_second_are_each_accounted_for(tmp_path):
+    made = a_generator(tmp_path, "native")
+    with closing(made), started([str(native_program.null_server()), "--delay-us", "0", "--port", "0"]) as target:
+        wanted = job(target.port, tmp_path, rate=20_000.0, measure=2.0, arrivals="poisson", connections=64)
+        driven, taken = drive(made, wanted)
+        answered = target.count()
+
+    assert len(taken.outcome) == driven.offered == driven.dispatched == pytest.approx(40_000, rel=0.05)
+    assert answered == driven.sent_total
+    sent = np.count_nonzero(taken.sent_ns)
+    assert sent == np.count_nonzero(np.isin(taken.outcome, [COMPLETED, FAILED])) + driven.reconnects
+
+
+USERS = """
+from locust import FastHttpUser, constant, task
+class Plain(FastHttpUser):
+    wait_time = constant(0.02)
+    @task
+    def get(self):
+        self.client.get("/", name="theirs")
+"""
+
+
+def of_a_locustfile(folder, text):
+    file = folder / "locustfile.py"
+    file.write_text(text)
+    made = a_generator(folder, locustfile=file)
+    made.engine = "locustfile"
+    return made
+
+
+def test_users_of_a_locustfile_are_tapped_before_anything_is_rounded(tmp_path):
+    with closing(of_a_locustfile(tmp_path, USERS)) as made, server("two_ms") as target:
+        driven, taken = drive(made, job(target.port, tmp_path, model="closed", connections=4))
+        seen = target.count()
+
+    assert np.all(taken.outcome == COMPLETED)
+    assert seen == driven.sent_total
+    assert 2.0 <= np.median(latency_ms(taken)) < 6.0
+    assert len(set((latency_ms(taken) % 1).round(4))) > len(taken.outcome) / 2  # no whole milliseconds
+
+
+def test_failures_that_a_locustfile_reports_are_failures(tmp_path):
+    with closing(of_a_locustfile(tmp_path, USERS)) as made, server("errors_later") as target:
+        _, taken = drive(made, job(target.port, tmp_path, model="closed", connections=4))
+
+    assert np.all(taken.outcome == FAILED)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("import locust\nraise ValueError('no such host')", r"locustfile.py:2: ValueError: no such host"),
+        ("import not_installed_anywhere", r"locustfile.py:1: ModuleNotFoundError"),
+        ("x = 1", "has no user class"),
+        (USERS + "from locust import LoadTestShape\nclass Mine(LoadTestShape):\n    tick = None", "LoadTestShape"),
+    ],
+)
+def test_a_locustfile_that_cannot_be_used_is_named_before_the_first_window(tmp_path, text, words):
+    with pytest.raises(StudyError, match=words):
+        of_a_locustfile(tmp_path, text)
+
+
+def test_users_of_a_locustfile_reach_nobody_but_this_host(tmp_path):
+    elsewhere = USERS.replace('"/", name="theirs"', '"http://192.0.2.1/", name="theirs"')
+    with closing(of_a_locustfile(tmp_path, elsewhere)) as made, server("quick") as target:
+        driven, taken = drive(made, job(target.port, tmp_path, model="closed", connections=2, measure=1.0))
+        seen = target.count()
+
+    assert seen == 0
+    assert driven.offered > 0
+    assert np.all(taken.outcome == FAILED)
 
 
 def test_a_full_disk_is_the_machines_fault_and_says_what_to_do(generator, tmp_path):

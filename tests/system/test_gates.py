@@ -6,16 +6,25 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import served
 
+from harness import variant
+from harness.load import native_program
 from harness.load.generator import LocustGenerator
-from harness.target import proc
+from harness.study import load
+from harness.study.model import WindowTimes
+from harness.target import build, proc
+from harness.target.process import ProcessBackend
+from harness.variant import Step
+from harness.window import run as window
 from harness.window.jitter import JitterProbe
 from harness.window.measurement import Validity
+from harness.window.run import Bench, Place
 
 pytestmark = pytest.mark.load
 QUOTAS = Path("/sys/fs/cgroup/cpu")
@@ -208,6 +217,23 @@ def test_what_the_target_does_wrong_stays_valid_and_is_measured_to_the_last_requ
     assert what(figures), figures
     counted = figures.completed + figures.failed + figures.timed_out + figures.dropped + figures.unfinished
     assert figures.offered == counted == seen.host.planned
+
+
+@pytest.mark.cargo
+def test_twenty_thousand_requests_a_second_are_held_or_the_window_is_invalid(tmp_path):
+    read = load(served.ROOT / "bench" / "echo.yaml")
+    made = replace(read, load=replace(read.load, rate=20_000.0, engine="native"), window=WindowTimes(0.5, 2.0, 0.5))
+    step = Step("calibrate", "baseline", 0, 0, 0, variant.baseline(made), 7)
+    generator = LocustGenerator(served.CORES.generator, tmp_path / "log", native_program.built())
+    with closing(generator), closing(ProcessBackend(tmp_path / "children.json")) as backend:
+        bench = Bench(made, build.build, backend, generator, served.CORES, None)
+        seen = window.run(step, bench, Place(tmp_path, tmp_path, None, new_variant=False))
+    figures, host = seen.figures, seen.host
+
+    counted = figures.completed + figures.failed + figures.timed_out + figures.dropped + figures.unfinished
+    assert figures.offered == counted == host.planned == pytest.approx(40_000, rel=0.05)
+    assert not reasons(seen, "the server counted"), "the target's own count is another one"
+    assert seen.validity is Validity.INVALID or host.dispatched_share == 1
 
 
 def test_a_target_that_crashes_has_failed_and_is_accounted_for(generator):
