@@ -482,6 +482,7 @@ def test_more_connections_than_files_are_the_machines_fault(generator, tmp_path)
 
 def test_an_interrupt_ends_the_child_at_once(tmp_path):
     made = LocustGenerator((CORES[0],), tmp_path / "generator.log")
+    watched = os.pidfd_open(made.pid)
 
     def interrupted(*_):
         raise KeyboardInterrupt
@@ -490,6 +491,7 @@ def test_an_interrupt_ends_the_child_at_once(tmp_path):
         begun = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
             made.drive(job(target.port, tmp_path, measure=20.0), interrupted)
+        assert select.select([watched], [], [], 1)[0]  # ended by the interrupt, not by the closing below
         made.close()
 
     assert time.monotonic() - begun < 5
@@ -504,29 +506,39 @@ def test_ctrl_c_in_the_terminal_leaves_the_child_to_the_harness(generator, tmp_p
     assert driven.offered == 400
 
 
-def test_the_child_never_outlives_the_harness(tmp_path):
+@pytest.mark.parametrize("engine", ENGINE_NAMES)
+def test_nothing_that_sends_outlives_the_harness_in_the_middle_of_a_window(tmp_path, engine):
+    wanted = job(0, tmp_path, measure=30.0)
+    wanted = replace(wanted, load=replace(wanted.load, engine=engine))
     code = (
-        "import pathlib, sys\n"
+        "import sys\n"
+        "from pathlib import Path\n"
         "from harness.load.generator import LocustGenerator\n"
-        f"made = LocustGenerator(({CORES[0]},), pathlib.Path({str(tmp_path / 'generator.log')!r}))\n"
-        "print(made.pid, flush=True)\n"
-        "sys.stdin.read()"
+        "from harness.load.wire import job_from\n"
+        f"made = LocustGenerator(({CORES[0]},), Path(sys.argv[1]), Path(sys.argv[2]))\n"
+        "wanted = job_from(sys.stdin.readline().encode())\n"
+        "made.drive(wanted, lambda *_: print(*made.pids, flush=True))"
     )
-    command = [sys.executable, "-c", code]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
-        child = int(parent.stdout.readline())
-        watched = os.pidfd_open(child)
+    command = [sys.executable, "-c", code, str(tmp_path / "generator.log"), str(native_program.built())]
+    with (
+        server("quick") as target,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent,
+    ):
+        parent.stdin.write(job_line(replace(wanted, port=target.port)).decode())
+        parent.stdin.flush()
+        watched = [os.pidfd_open(int(pid)) for pid in parent.stdout.readline().split()]
         parent.kill()
+        ended = [select.select([one], [], [], 2)[0] for one in watched]
 
-    ended, _, _ = select.select([watched], [], [], 10)
-    os.close(watched)
-    assert ended
+    assert len(ended) == (2 if engine == "native" else 1)
+    assert all(ended)
 
 
 def test_neither_the_folder_nor_the_environment_of_the_caller_changes_the_child(tmp_path, monkeypatch):
     (tmp_path / "locust.py").write_text("raise RuntimeError('not the real one')")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONWARNINGS", "error")
+    monkeypatch.setenv("GEVENT_LOOP", "no.such.Loop")
     monkeypatch.setenv("LOCUST_SKIP_MONKEY_PATCH", "1")
     made = LocustGenerator((CORES[0],), tmp_path / "generator.log")
     try:
