@@ -12,6 +12,7 @@ quickstart: $(INSTALLED)
 
 test: $(INSTALLED_DEV) lint
 	cd target_templates && cargo test --quiet --locked
+	cd native && cargo test --quiet --locked
 	$(BIN)/pytest
 
 test-fast: $(INSTALLED_DEV)
@@ -23,12 +24,15 @@ lint: $(INSTALLED_DEV)
 	$(BIN)/mypy
 	cd target_templates && cargo fmt --all --check
 	cd target_templates && cargo clippy --quiet --all-targets --locked -- -D warnings
+	cd native && cargo fmt --check
+	cd native && cargo clippy --quiet --all-targets --locked -- -D warnings
 	cd tests/own_crate && cargo fmt --check
 
 format: $(INSTALLED_DEV)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	cd target_templates && cargo fmt --all
+	cd native && cargo fmt
 
 schema: $(INSTALLED_DEV)
 	$(BIN)/python -m harness.study.schema_file

@@ -45,7 +45,8 @@ def run(program: Path, cores: tuple[int, ...], job: Job, started: Callable[[int,
         folder = Path(name)
         columns = folder / "samples"
         file = _write_job(job, cores, folder, columns)
-        with subprocess.Popen([program, file], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
+        command = [program.absolute(), file.name]  # in the folder, so that no path has to fit into the job's lines
+        with subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
             try:
                 times = _words(process, "started", job)
                 start_ns, t0_ns, t1_ns = (int(word) for word in times)
@@ -94,11 +95,11 @@ def _write_job(job: Job, cores: tuple[int, ...], folder: Path, columns: Path) ->
         "measure_ns": int(times.measure_s * 1e9),
         "drain_ns": int(times.drain_s * 1e9),
         "connect_limit_ns": CONNECT_LIMIT_NS,
-        "payloads": folder / "payloads",
-        "schedule": folder / "schedule",
+        "payloads": "payloads",
+        "schedule": "schedule",
         "requests": requests,
         "think": int(load.think_s > 0),
-        "samples": columns,
+        "samples": columns.name,
     }
     text = [f"{name} {value}" for name, value in lines.items()]
     for index, (request, payload) in enumerate(zip(load.requests, payloads, strict=True)):
