@@ -45,7 +45,7 @@ def run(program: Path, cores: tuple[int, ...], job: Job, started: Callable[[int,
         folder = Path(name)
         columns = folder / "samples"
         file = _write_job(job, cores, folder, columns)
-        command = [program.absolute(), file.name]  # in the folder, so that no path has to fit into the job's lines
+        command = [str(program.absolute()), file.name]  # in the folder, so that no path has to fit into the job's lines
         with subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
             try:
                 times = _words(process, "started", job)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -49,7 +50,6 @@ def settings(run: Run) -> tuple[KnobRow, ...]:
 def places(run: Run) -> tuple[tuple[str, str], ...]:
     """Return what ran where, as (what, value)."""
     host, target, times, load = run.host, run.study.target, run.study.window, run.study.load
-    offered = f"{load.rate:g} requests/s, {load.arrivals}" if load.rate is not None else "as fast as answers come"
     rows = [
         ("machine", f"{host.get('cpu_model') or 'unknown CPU'}, {host.get('cores')} cores, {_memory(host)}"),
         ("system", f"{host.get('os') or 'Linux'}, kernel {host.get('kernel')}, cgroup {host.get('cgroup')}"),
@@ -58,12 +58,14 @@ def places(run: Run) -> tuple[tuple[str, str], ...]:
             f"{host.get('clocksource') or 'unknown'}; governor {host.get('governor') or 'not told by this host'}",
         ),
         ("virtual machine", {True: "yes", False: "no"}.get(bool(host.get("virtual")), "no")),
+        ("generator's Python", str(host.get("python_build") or "build not recorded")),
+        ("open files allowed", _open_files(host)),
         ("cores", ", ".join(f"{role} {_cores(run.cores.get(role))}" for role in ("target", "generator", "harness"))),
         ("generator priority", _priority(run.generator_priority)),
         ("backend", run.backend),
         ("target", f"{target.name}, {words.cores(run)}, memory {formats.size(target.memory_bytes)}"),
         ("settings", ", ".join(f"{name} = {level_words(value)}" for name, value in target.settings.items()) or "none"),
-        ("load", f"{load.model} model, {offered}, {_connections(load)}, time-out {load.timeout_s:g} s"),
+        ("load", f"{load.model} model, {_offered(load)}, {_connections(load)}, time-out {load.timeout_s:g} s"),
         ("load engine", load.engine),
         ("noise floor", _floor(run)),
         ("requests", ", ".join(run.requests) or formats.NOTHING),
@@ -73,6 +75,18 @@ def places(run: Run) -> tuple[tuple[str, str], ...]:
         ("run", run.id),
     ]
     return tuple((name, formats.bounded(value, LENGTH)) for name, value in rows)
+
+
+def _offered(load: Load) -> str:
+    """Return what is offered, with the mean rate of a law whose rate changes."""
+    if load.rate is None:
+        return "as fast as answers come"
+    mean = f"{load.rate:g} requests/s"
+    if load.arrivals in {"bursts", "trace"}:
+        return f"{mean} on average, {load.arrivals}"
+    if load.pieces:
+        return f"{mean} to {load.pieces[-1].to_rate:g} requests/s, {load.arrivals}"
+    return f"{mean}, {load.arrivals}"
 
 
 def _connections(load: Load) -> str:
@@ -92,6 +106,14 @@ def _priority(nice: int | None) -> str:
     if nice is None:
         return "not recorded"
     return f"nice {nice}" + (", raised" if nice < 0 else ", the machine does not permit a higher one")
+
+
+def _open_files(host: Mapping[str, object]) -> str:
+    limits = host.get("open_files")
+    if not isinstance(limits, list):
+        return "not recorded"
+    soft, hard = ("no limit" if limit == resource.RLIM_INFINITY else f"{limit:,}" for limit in limits)
+    return f"{soft} (at most {hard})"
 
 
 def _told(run: Run) -> frozenset[str]:

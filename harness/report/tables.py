@@ -14,6 +14,7 @@ from harness.ledger.record import History, WindowRecord
 from harness.report import formats, words
 from harness.report.read import Run, level_words
 from harness.study.model import UNSET, Level
+from harness.window.figures import LEAST_BEYOND
 from harness.window.measurement import Figures
 
 
@@ -30,9 +31,13 @@ class EffectRow:
 
 @dataclass(frozen=True)
 class FigureRow:
-    """One figure of both sides of the confirmation, with what stands small beside it: range, successes only."""
+    """One figure of both sides of the confirmation, with what stands small beside it: range, successes only.
+
+    `beside` holds for both: the noise floor of the host, too few requests behind a percentile.
+    """
 
     name: str
+    beside: str
     baseline: str
     baseline_beside: str
     tested: str
@@ -77,6 +82,9 @@ _ROWS = (
     "peak_rss_bytes",
     "threads",
 )
+
+SATURATED = 0.95
+"""Share of its cores from which on a target, and not its clients, sets the rate of a closed load."""
 
 _METRICS = {field: metric for metric, field in score.FIGURE.items()}
 
@@ -124,8 +132,10 @@ def _figure_row(run: Run, key: str, base: Sequence[WindowRecord], tested: Sequen
     sides = [[figures for record in side if (figures := _figures(record, of))] for side in (base, tested)]
     (first, first_range), (second, second_range) = (_typical(key, metric, side) for side in sides)
     beside = [_successes_only(key, metric, side) for side in sides]
+    first, second = (_at_least(run, key, side, words) for side, words in zip(sides, (first, second), strict=True))
     return FigureRow(
         name=formats.metric(metric),
+        beside="; ".join(filter(None, (_floor(run, key), _few_beyond(key, [*sides[0], *sides[1]])))),
         baseline=first,
         baseline_beside="; ".join(filter(None, (first_range, beside[0]))),
         tested=second,
@@ -147,6 +157,31 @@ def _typical(key: str, metric: str, found: Sequence[Figures]) -> tuple[str, str]
     censored = any(key.removesuffix("_ms") in one.censored for one in found)
     spread = formats.quantity_range(metric, values[0], values[-1]) if width else ""
     return ("≥ " if censored else "") + formats.quantity(metric, values[len(values) // 2], width), spread
+
+
+def _floor(run: Run, key: str) -> str:
+    floor_ms = run.study.floor_ms.get(key.removesuffix("_ms"))
+    return "" if floor_ms is None else f"noise floor of this host {formats.quantity(_METRICS[key], floor_ms)}"
+
+
+def _few_beyond(key: str, found: Sequence[Figures]) -> str:
+    few = any(key.removesuffix("_ms") in one.few_beyond for one in found)
+    return f"fewer than {LEAST_BEYOND} requests of a window lie beyond it: a rough figure" if few else ""
+
+
+def _at_least(run: Run, key: str, found: Sequence[Figures], shown_value: str) -> str:
+    """Mark the throughput of a target that had CPU to spare: its clients, not it, may have set the rate.
+
+    The claim of a most that a target can do needs 95 % of its cores in use (facts on load generation, point 10).
+    """
+    if key != "throughput" or run.study.load.model != "closed" or shown_value == formats.NOTHING:
+        return shown_value
+    busy = [
+        one.cpu_per_request_us * one.completed_per_s / 1e6 / run.study.target.cpus
+        for one in found
+        if one.cpu_per_request_us is not None and one.completed_per_s is not None
+    ]
+    return f"≥ {shown_value}" if busy and min(busy) < SATURATED else shown_value
 
 
 def _successes_only(key: str, metric: str, found: Sequence[Figures]) -> str:

@@ -1,0 +1,59 @@
+"""The figures of the report: what stands beside them, so that nobody reads more out of them than they hold."""
+
+from dataclasses import replace
+
+import canned_run
+
+from harness.report import places, read, tables
+
+FLOOR = {"floor_ms": {"p50": 0.21, "p95": 0.42, "p99": 1.3}}
+
+
+def row(run, name):
+    return next(row for row in tables.figures(run) if row.name.startswith(name))
+
+
+def test_the_noise_floor_of_the_host_stands_beside_each_percentile(tmp_path):
+    run = read.run(canned_run.write(tmp_path, changes={"load": {**canned_run.RUN["load"]}, **FLOOR}))
+
+    assert "noise floor of this host 0.420 ms" in row(run, "p95").beside
+    assert "floor" not in row(run, "p99.9").beside
+    assert ("noise floor", "p50 0.21 ms, p95 0.42 ms, p99 1.30 ms") in places.places(run)
+
+
+def test_a_host_that_was_not_calibrated_says_so(tmp_path):
+    run = read.run(canned_run.write(tmp_path))
+
+    assert "harness doctor --calibrate" in dict(places.places(run))["noise floor"]
+    assert row(run, "p95").beside == ""
+
+
+def test_a_percentile_with_few_requests_beyond_it_is_marked(tmp_path):
+    def few(_, made):
+        return replace(made, figures=replace(made.figures, few_beyond=("p99", "p999")))
+
+    run = read.run(canned_run.write(tmp_path, spoil=few))
+
+    assert "fewer than 100 requests" in row(run, "p99").beside
+    assert "fewer" not in row(run, "p95").beside
+
+
+def test_a_closed_load_that_left_the_target_cpu_to_spare_is_at_least_what_it_can_do(tmp_path):
+    closed = {**canned_run.RUN["load"], "model": "closed", "rate": None, "arrivals": None}
+    spare = read.run(canned_run.write(tmp_path / "spare", changes={"load": closed}))
+
+    def busy(_, made):
+        return replace(made, figures=replace(made.figures, cpu_per_request_us=1e6 / 300))
+
+    full = read.run(canned_run.write(tmp_path / "full", spoil=busy, changes={"load": closed}))
+
+    assert row(spare, "throughput").baseline.startswith("≥ ")
+    assert not row(full, "throughput").baseline.startswith("≥ ")
+
+
+def test_what_shapes_the_generator_is_told(tmp_path):
+    host = {**canned_run.RUN["host"], "python_build": "PGO and LTO", "open_files": [1024, 2**20]}
+    told = dict(places.places(read.run(canned_run.write(tmp_path, changes={"host": host}))))
+
+    assert told["generator's Python"] == "PGO and LTO"
+    assert told["open files allowed"] == "1,024 (at most 1,048,576)"
