@@ -30,7 +30,7 @@ from harness.load.job import Driven, Job
 from harness.study.model import EngineName, Load, Request, Study, WindowTimes
 from harness.target import cache
 from harness.target.starting import LAUNCH
-from harness.window import facts, figures, gates
+from harness.window import facts, figures, gates, host
 from harness.window.cores import CoreMap
 from harness.window.jitter import Jitter, JitterProbe
 from harness.window.measurement import HostFacts, Validity
@@ -53,11 +53,18 @@ _HALVINGS = 3
 _START_LIMIT_S = 10.0
 _NULL = Request("null", "GET", "/", (), b"", 1.0, 200)
 _JUDGING = ("dispatched", "lateness", "arrivals", "generator_cpu", "throttling", "accounting")
+_OF_THE_ENGINE_ALONE = ("dispatched", "generator_cpu", "accounting")
+_OF_THE_HOST = ("foreign_cpu", "steal")
+_TRIES = 3
+_QUIET_LIMIT_S = 5.0
 
 
 @dataclass(frozen=True)
 class EngineCalibration:
-    """One engine on this host: latency against a server that answers at once (ms) at `rate`, and the rate it holds."""
+    """One engine on this host: latency against a server that answers at once (ms) at `rate`, and the rate it holds.
+
+    `disturbed`: others used the cores whenever it was tried, so `ceiling` rests on the engine's own CPU time alone.
+    """
 
     engine: str
     rate: float
@@ -67,6 +74,7 @@ class EngineCalibration:
     lateness_p99_ms: float
     cpu: float
     ceiling: float
+    disturbed: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,8 +104,14 @@ class Seen:
     @property
     def held(self) -> bool:
         """Whether the engine kept to its schedule, by the gates that judge the generator."""
-        found = [gate for name in _JUDGING for gate in gates.GATES[name](self.facts, gates.LIMITS)]
+        judging = _OF_THE_ENGINE_ALONE if self.disturbed else _JUDGING
+        found = [gate for name in judging for gate in gates.GATES[name](self.facts, gates.LIMITS)]
         return all(gate.validity is not Validity.INVALID for gate in found)
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether others used the cores: how late a request was sent then says nothing about the engine."""
+        return any(gates.GATES[name](self.facts, gates.LIMITS) for name in _OF_THE_HOST)
 
 
 def calibrate(load: Load | None, cores: CoreMap, say: Callable[[str], None]) -> Calibration:
@@ -108,11 +122,11 @@ def calibrate(load: Load | None, cores: CoreMap, say: Callable[[str], None]) -> 
     jitter: Jitter | None = None
     with tempfile.TemporaryDirectory(prefix="harness-calibrate-") as name, Bench.opened(Path(name), cores) as bench:
         for engine in ENGINES:
-            seen = bench.window(engine, rate, connections, _FLOOR_TIMES)
+            seen = bench.quiet_window(engine, rate, connections, _FLOOR_TIMES)
             jitter = jitter or seen.jitter
             say(f"{engine}: against a server that answers at once, {rate:g}/s: " + _floor_words(seen))
-            ceiling = _ceiling(bench, engine, connections, say)
-            found[engine] = _calibrated(engine, rate, connections, seen, ceiling)
+            ceiling, disturbed = _ceiling(bench, engine, connections, say)
+            found[engine] = _calibrated(engine, rate, connections, seen, ceiling, disturbed=seen.disturbed or disturbed)
     calibration = Calibration(time.time(), machine_id(), harness.__version__, jitter, found)
     keep(calibration)
     return calibration
@@ -158,6 +172,16 @@ class Bench:
             jitter = self._jitter.finish()
         return _seen(job, driven, watch, self._cores, jitter)
 
+    def quiet_window(self, engine: str, rate: float, connections: int, times: WindowTimes) -> Seen:
+        """Return the first window that nobody else disturbed, of a few, each after a wait for a quiet host."""
+        cores = (*self._cores.generator, *self._cores.target)
+        for _ in range(_TRIES):
+            host.wait_until_quiet(cores, gates.LIMITS.foreign_degraded, _QUIET_LIMIT_S)
+            seen = self.window(engine, rate, connections, times)
+            if not seen.disturbed:
+                break
+        return seen
+
 
 def _seen(job: Job, driven: Driven, watch: Watch, cores: CoreMap, jitter: Jitter | None) -> Seen:
     taken = samples.read(job.samples)
@@ -173,16 +197,26 @@ def _seen(job: Job, driven: Driven, watch: Watch, cores: CoreMap, jitter: Jitter
     return Seen(known, found, jitter)
 
 
-def _ceiling(bench: Bench, engine: str, connections: int, say: Callable[[str], None]) -> float:
-    """Return the highest rate that `engine` holds: doubled until it does not, then halved in between."""
+def _ceiling(bench: Bench, engine: str, connections: int, say: Callable[[str], None]) -> tuple[float, bool]:
+    """Return the highest rate that `engine` holds, and whether others disturbed what decided it.
+
+    Doubled until it does not hold, then halved in between. Two windows have to fail: one may be chance.
+    """
+    disturbed = False
 
     def holds(rate: float) -> bool:
-        held = bench.window(engine, rate, connections, _CEILING_TIMES).held
-        held = held or bench.window(engine, rate, connections, _CEILING_TIMES).held  # a disturbance is not a ceiling
-        say(f"{engine}: {rate:,.0f}/s {'held' if held else 'not held'}")
-        return held
+        nonlocal disturbed
+        seen = bench.quiet_window(engine, rate, connections, _CEILING_TIMES)
+        if not seen.held:
+            seen = bench.quiet_window(engine, rate, connections, _CEILING_TIMES)
+        disturbed = disturbed or seen.disturbed
+        say(f"{engine}: {rate:,.0f}/s {'held' if seen.held else 'not held'}{_BY_CPU if seen.disturbed else ''}")
+        return seen.held
 
-    return highest(holds, _FIRST_RATE, _MOST_RATE, _HALVINGS)
+    return highest(holds, _FIRST_RATE, _MOST_RATE, _HALVINGS), disturbed
+
+
+_BY_CPU = " (others used the cores, so judged by the engine's own CPU time alone)"
 
 
 def highest(holds: Callable[[float], bool], first: float, most: float, halvings: int) -> float:
@@ -198,7 +232,9 @@ def highest(holds: Callable[[float], bool], first: float, most: float, halvings:
     return low
 
 
-def _calibrated(engine: str, rate: float, connections: int, seen: Seen, ceiling: float) -> EngineCalibration:
+def _calibrated(
+    engine: str, rate: float, connections: int, seen: Seen, ceiling: float, *, disturbed: bool
+) -> EngineCalibration:
     return EngineCalibration(
         engine=engine,
         rate=rate,
@@ -208,6 +244,7 @@ def _calibrated(engine: str, rate: float, connections: int, seen: Seen, ceiling:
         lateness_p99_ms=seen.facts.lateness_p99_ms or 0.0,
         cpu=seen.facts.generator_cpu or 0.0,
         ceiling=ceiling,
+        disturbed=disturbed,
     )
 
 
@@ -262,23 +299,38 @@ def settled(study: Study, calibration: Calibration | None) -> Settled:
     engine, why = _chosen(load, calibration)
     words = [why] if why else []
     known = calibration.engines.get(engine) if calibration else None
-    rate, ceiling = load.peak_rate, known.ceiling if known else USUAL_CEILINGS.get(engine)
-    if rate is not None and ceiling is not None and rate > ceiling:
-        if known is not None:
-            raise MachineError(_above(rate, engine, known, calibration))
-        words.append(
-            f"{rate:,.0f} requests/s are more than the {engine} engine usually holds ({ceiling:,.0f}/s), and this host is "
-            "not calibrated: `harness doctor --calibrate` measures what it holds here"
-        )
-    if known is not None and calibration is not None:
-        told = ", ".join(f"{name} {known.floor_ms[name]:.2f} ms" for name in ("p50", "p95", "p99"))
-        day = time.strftime("%Y-%m-%d", time.gmtime(calibration.at))
-        old = "; it is old, calibrate again" if time.time() - calibration.at > OLD_S else ""
-        words.append(f"noise floor of this host, {engine} engine: {told} (calibrated {day}{old})")
-    elif engine in USUAL_CEILINGS:
-        words.append("noise floor of this host: not known; `harness doctor --calibrate` measures it in a minute")
-    floor_ms = dict(known.floor_ms) if known else {}
+    words += [*_over_the_ceiling(load.peak_rate, engine, known, calibration), *_floor_told(engine, known, calibration)]
+    floor_ms = dict(known.floor_ms) if known and not known.disturbed else {}
     return Settled(replace(study, load=replace(load, engine=engine), floor_ms=floor_ms), tuple(words))
+
+
+def _over_the_ceiling(
+    rate: float | None, engine: str, known: EngineCalibration | None, calibration: Calibration | None
+) -> list[str]:
+    """Return a warning for a rate above what the engine holds; MachineError where a quiet calibration knows so."""
+    ceiling = known.ceiling if known else USUAL_CEILINGS.get(engine)
+    if rate is None or ceiling is None or rate <= ceiling:
+        return []
+    if known is None:
+        usually = f"the {engine} engine usually holds ({ceiling:,.0f}/s)"
+        mend = "this host is not calibrated: `harness doctor --calibrate` measures what it holds here"
+        return [f"{rate:,.0f} requests/s are more than {usually}, and {mend}"]
+    told = _above(rate, engine, known, calibration)
+    if not known.disturbed:
+        raise MachineError(told)
+    return [f"{told} Others used the cores when that was measured, so the run is not refused."]
+
+
+def _floor_told(engine: str, known: EngineCalibration | None, calibration: Calibration | None) -> list[str]:
+    if known is None or calibration is None:
+        lacks = "noise floor of this host: not known; `harness doctor --calibrate` measures it in a minute"
+        return [lacks] if engine in USUAL_CEILINGS else []
+    told = ", ".join(f"{name} {known.floor_ms[name]:.2f} ms" for name in ("p50", "p95", "p99"))
+    day = time.strftime("%Y-%m-%d", time.gmtime(calibration.at))
+    old = "; it is old, calibrate again" if time.time() - calibration.at > OLD_S else ""
+    if known.disturbed:
+        old = "; others used the cores then, so it is not used: calibrate again in a quiet hour"
+    return [f"noise floor of this host, {engine} engine: {told} (calibrated {day}{old})"]
 
 
 def _chosen(load: Load, calibration: Calibration | None) -> tuple[EngineName, str]:

@@ -11,6 +11,7 @@ from harness.calibration import Calibration, EngineCalibration, highest, settled
 from harness.errors import MachineError
 from harness.study.model import Load
 from harness.window.jitter import Jitter
+from harness.window.measurement import HostFacts
 
 FLOOR = {"p50": 0.2, "p90": 0.3, "p95": 0.4, "p99": 1.1, "p999": 3.0}
 
@@ -78,6 +79,44 @@ def test_the_floor_comes_into_the_study_and_is_quoted():
 
     assert made.study.floor_ms == FLOOR
     assert "p50 0.20 ms, p95 0.40 ms, p99 1.10 ms" in made.words[0]
+
+
+def disturbed(**ceilings):
+    found = known(**ceilings)
+    return replace(found, engines={name: replace(one, disturbed=True) for name, one in found.engines.items()})
+
+
+def test_a_ceiling_that_others_may_have_lowered_warns_and_refuses_nothing():
+    made = settled(study(5000.0), disturbed(http=500.0, native=40_000.0))
+
+    assert "holds 500/s on this host" in made.words[0]
+    assert "not refused" in made.words[0]
+
+
+def test_a_floor_that_others_may_have_raised_is_told_and_not_used():
+    made = settled(study(), disturbed(http=3400.0))
+
+    assert made.study.floor_ms == {}
+    assert "so it is not used" in made.words[0]
+
+
+def seen(**facts):
+    return calibration.Seen(HostFacts(engine="http", generator_cores=1, dispatched_share=1.0, **facts), FLOOR, None)
+
+
+def test_lateness_is_no_ceiling_while_others_use_the_cores():
+    late = {
+        "lateness_p50_ms": 9.0,
+        "lateness_p99_ms": 30.0,
+        "late_share": 0.9,
+        "lateness_limit_ms": 0.5,
+        "generator_cpu": 0.2,
+    }
+
+    assert not seen(**late, foreign_cpu=0.0).held
+    assert seen(**late, foreign_cpu=0.4).held
+    assert seen(**late, foreign_cpu=0.4).disturbed
+    assert not seen(**{**late, "generator_cpu": 0.95}, foreign_cpu=0.4).held
 
 
 def test_an_old_calibration_says_so():

@@ -105,9 +105,12 @@ def test_the_readme_shows_every_command_that_there_is():
 def test_the_study_in_the_readme_uses_only_keys_that_there_are():
     from harness.study.schema import StudyFile
 
-    (block,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    load, study = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    if "study:" in load:
+        load, study = study, load
 
-    assert StudyFile.model_validate(yaml.safe_load(block)).study == "my-service"
+    assert StudyFile.model_validate(yaml.safe_load(study)).study == "my-service"
+    assert StudyFile.model_validate({**yaml.safe_load(study), **yaml.safe_load(load)}).load.engine == "auto"
 
 
 def test_no_file_names_a_registry_or_a_place_of_one_machine():
