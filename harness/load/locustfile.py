@@ -18,7 +18,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,10 +36,11 @@ from locust.runners import LocalRunner
 from locust.stats import StatsEntry, bucket_response_time
 from locust.util.load_locustfile import load_locustfile
 
-from harness.load import native, samples
+from harness.load import native, samples, websocket
 from harness.load.connection import Connection
 from harness.load.engine import Engine
 from harness.load.job import COMPLETED, Job, TargetRefused
+from harness.load.link import Link
 from harness.load.models import ClosedModel, Model, OpenModel
 from harness.load.samples import Samples
 from harness.load.tap import Tap
@@ -49,6 +50,7 @@ from harness.load.wire import LOOPBACK, job_from
 PRIORITY = -10
 CONNECT_LIMIT_S = 5.0
 _LEAD_NS = 50_000_000  # between the announcement of the clock's start and the start, so that the harness can watch
+_LEAST_PER_S = 1000  # connections that a target takes, at least: tens of thousands have their time
 _AT_ONCE = 64  # connections being opened at a time: a listen queue of 128, the usual least, never overflows
 _SPARE_FILES = 64
 _MOST_SPAWNED_PER_S = 100  # Locust warns above it
@@ -162,10 +164,47 @@ def _by_the_program(window: Window) -> tuple[Samples, dict[str, Any]]:
     }
 
 
+def _by_websocket(window: Window) -> tuple[Samples, dict[str, Any]]:
+    """Hold connections open and send messages on some of them, in this process."""
+    job, engine, room, ended = window.job, _engine(), websocket.Room(), Event()
+    held_open = job.load.websocket.idle if job.load.websocket else 0
+    _allow_files(job.load.connections + held_open + _SPARE_FILES)
+    websocket.verify(job)
+    links: list[websocket.WebSocketLink] = []
+
+    def link(engine: Engine, job: Job, number: int, model: Model) -> websocket.WebSocketLink:
+        links.append(websocket.WebSocketLink(engine, job, number, model, room))
+        return links[-1]
+
+    model = MODELS[job.load.model](engine, job, link, ended.set)
+    first = job.load.connections
+    at_rest = websocket.Held()
+    held = [websocket.HeldLink(engine, job, first + n, at_rest, room) for n in range(held_open)]
+    try:
+        _bring_up(held, lambda: len(at_rest.up), "idle connections")
+        _connect(model)
+        end_ns = _run(model, ended, window.line)
+    finally:
+        model.close()
+        for one in held:
+            one.close()
+    taken = model.rows.samples(model.t0_ns, model.t1_ns)
+    both = (*links, *held)
+    return taken, {
+        **_driven(model, taken, end_ns),
+        # Of a WebSocket the server's HTTP side sees the handshake alone, and one more of the verification.
+        "sent_total": sum(one.handshakes for one in both) + 1,
+        "answered_total": sum(one.accepted for one in both) + 1,
+        "connects": sum(one.opened for one in both) + 1,
+        "reconnects": sum(one.broke for one in both),
+    }
+
+
 MODELS: dict[str, type[Model]] = {"open": OpenModel, "closed": ClosedModel}
 ENGINES: dict[str, Callable[[Window], tuple[Samples, dict[str, Any]]]] = {
     "http": _on_the_loop,
     "native": _by_the_program,
+    "websocket": _by_websocket,
 }
 """Every engine that our own user carries out: from a window to its samples and the other numbers of `Driven`.
 
@@ -206,17 +245,22 @@ def _driven(model: Model, taken: Samples, end_ns: int) -> dict[str, int]:
 
 
 def _connect(model: Model) -> None:
-    """Open every connection, some at a time, and wait until all are up."""
-    wanted = len(model.connections)
-    end = time.monotonic() + CONNECT_LIMIT_S
-    opened = 0
-    while len(model.free) < wanted and time.monotonic() < end:
-        while opened < min(wanted, len(model.free) + _AT_ONCE):
-            model.connections[opened].open()
+    """Open every connection and wait until all are up."""
+    _bring_up(model.connections, lambda: len(model.free), "connections")
+
+
+def _bring_up(links: Sequence[Link], count_up: Callable[[], int], what: str) -> None:
+    """Open links, some at a time, until `count_up` says that all are up; TargetRefused when it takes too long."""
+    wanted, opened = len(links), 0
+    limit_s = CONNECT_LIMIT_S + wanted / _LEAST_PER_S
+    end = time.monotonic() + limit_s
+    while (up := count_up()) < wanted:
+        if time.monotonic() > end:
+            raise TargetRefused(f"only {up} of {wanted} {what} came up within {limit_s:.0f} s")
+        while opened < min(wanted, up + _AT_ONCE):
+            links[opened].open()
             opened += 1
         gevent.sleep(0.001)
-    if len(model.free) < wanted:
-        raise TargetRefused(f"only {len(model.free)} of {wanted} connections came up within {CONNECT_LIMIT_S:.0f} s")
 
 
 def _allow_files(wanted: int) -> None:

@@ -14,53 +14,20 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from heapq import heappop, heappush
-from typing import Protocol
 
 from harness.load import schedule
 from harness.load.engine import Engine
 from harness.load.job import COMPLETED, DROPPED, FAILED, TIMED_OUT, Job
+from harness.load.link import Link
 from harness.load.rows import PENDING, Rows
 from harness.load.timer import TimerFd
-from harness.load.wire import request_bytes
+from harness.load.wire import payload
 
 QUEUE_LIMIT = 10_000
 """Requests that may wait for a connection. The time-out empties the queue long before at most rates (300 a second and
 2 s make 600); what comes on top of it is dropped, so a stuck target costs a bounded amount of memory and sweeping."""
 
 _SWEEP_S = 0.01  # an answer after the time-out is never taken, however late the sweep is
-
-
-class Link(Protocol):
-    """What a model sends on: one connection, of whatever protocol. `harness.load.connection` describes the names."""
-
-    number: int
-    request: int
-    opened: int
-    broke: int
-
-    @property
-    def answer(self) -> Answer:
-        """What came back last."""
-
-    def open(self) -> None:
-        """Begin to open."""
-
-    def send(self, index: int, payload: bytes, *, head: bool) -> None:
-        """Send request `index`."""
-
-    def give_up(self) -> None:
-        """Close and open again: nobody waits any more for the answer that is due."""
-
-    def close(self) -> None:
-        """Close for good."""
-
-
-class Answer(Protocol):
-    """What came back on a link."""
-
-    status: int
-    size: int
-    excerpt: bytes
 
 
 class Model(ABC):
@@ -78,9 +45,7 @@ class Model(ABC):
         self.connections = [link(engine, job, number, self) for number in range(job.load.connections)]
         self._running = self._begun = False
         self._ended = ended
-        self._payloads = [
-            request_bytes(request, job.port, keep_alive=job.load.keep_alive) for request in job.load.requests
-        ]
+        self._payloads = [payload(request, job) for request in job.load.requests]
         self._heads = [request.method == "HEAD" for request in job.load.requests]
         self._expected = [(request.expect_status, request.expect_contains) for request in job.load.requests]
         self._timeout_ns = int(job.load.timeout_s * 1e9)

@@ -51,6 +51,13 @@ def _request(row: dict[str, Any]) -> Request:
     return Request(**{**row, **raw, "headers": headers})
 
 
+def payload(request: Request, job: Job) -> bytes:
+    """Return what a link is handed for a request: its bytes, or of a message over a WebSocket the body alone."""
+    if job.load.websocket is not None:
+        return request.body
+    return request_bytes(request, job.port, keep_alive=job.load.keep_alive)
+
+
 def request_bytes(request: Request, port: int, *, keep_alive: bool = True) -> bytes:
     """Return the request as it goes over the wire, the same bytes every time; HTTP/1.1 keeps the connection alive."""
     given = {name.lower() for name, _ in request.headers}

@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ class Loads:
         """Return the profile; its faults are added."""
         self._check_names(file)
         trace_s = self._trace(file, times)
+        requests = tuple(self._request(request, index) for index, request in enumerate(file.requests)) or (_ANY,)
+        websocket = _websocket(file)
         length_s = times.warmup_s + times.measure_s
         rate = len(trace_s) / length_s if trace_s else file.rate
         load = Load(
@@ -47,13 +50,13 @@ class Loads:
             arrivals=_law(file),
             connections=file.connections,
             timeout_s=file.timeout,
-            requests=tuple(self._request(request, index) for index, request in enumerate(file.requests)) or (_ANY,),
+            requests=requests if websocket is None else self._messages(requests, websocket),
             engine=file.engine,
             pieces=self._pieces(file, times),
             trace_s=trace_s,
             think_s=file.think or 0.0,
             keep_alive=file.keep_alive,
-            websocket=_websocket(file),
+            websocket=websocket,
             locustfile=self._locustfile(file),
         )
         self._check_volume(load, times)
@@ -85,6 +88,19 @@ class Loads:
             expect_status=file.expect.status,
             expect_contains=(file.expect.contains or "").encode(),
         )
+
+    def _messages(self, requests: tuple[Request, ...], about: WebSocket) -> tuple[Request, ...]:
+        """Return the messages of a WebSocket, whose status is that of its handshake; their faults are added."""
+        for index, request in enumerate(requests):
+            where = ("load", "requests", index)
+            if about.delivery == "broadcast" and b"{id}" not in request.body:
+                words = (
+                    f"{request.name} needs a body with {{id}} in it, by which a broadcast message is told from others"
+                )
+                self._faults.add(words, *where)
+            if not about.binary and not _is_text(request.body):
+                self._faults.add("the body is no UTF-8 text; with `websocket: {binary: true}` any bytes can go", *where)
+        return tuple(replace(request, expect_status=SWITCHING) for request in requests)
 
     def _bytes(self, name: str, most: int, *loc: str | int) -> bytes | None:
         """Return what a file holds; None with a fault where it cannot be read."""
@@ -171,6 +187,18 @@ class Loads:
             self._faults.add(
                 f"{words}: lower the rate, or measure for a shorter time", "load", "rate", rests_on=rests_on
             )
+
+
+SWITCHING = 101
+"""What the handshake of a WebSocket is answered with (RFC 6455, 4.2.2)."""
+
+
+def _is_text(body: bytes) -> bool:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 _ANY = Request("all", "GET", "/", (), b"", 1.0, 200)

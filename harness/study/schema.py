@@ -76,6 +76,10 @@ class ExpectFile(Model):
     )
 
 
+OK = 200
+"""The status that is expected where a study does not say another."""
+
+
 class RequestFile(Model):
     """One kind of request of the mix."""
 
@@ -246,14 +250,11 @@ class LoadFile(Model):
     def _check_messages(self) -> None:
         if len({request.path for request in self.requests}) > 1:
             raise Blame("requests", "all messages of a websocket load share one path, the one that connections open")
-        broadcast = self.websocket is not None and self.websocket.delivery == "broadcast"
-        for request in self.requests:
-            body = request.body or ""
-            if broadcast and "{id}" not in body:
-                words = (
-                    f"{request.name} needs a body with {{id}} in it, by which a broadcast message is told from others"
-                )
-                raise Blame("requests", words)
+        for index, request in enumerate(self.requests):
+            for key, is_set in (("method", request.method != "GET"), ("expect", request.expect.status != OK)):
+                if is_set:
+                    words = f"leave {key} out of requests[{index}]: a message over a WebSocket has none"
+                    raise Blame("requests", words)
 
 
 class WindowFile(Model):

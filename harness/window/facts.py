@@ -41,7 +41,6 @@ def of_service(
     study: Study, cores: CoreMap, driven: Driven, metrics: str | None, throttled_s: float | None
 ) -> HostFacts:
     """Return what client and server counted; `metrics` is the target's last exposition, None without a probe."""
-    has_counts = study.load.engine != "websocket"
     notes = cores.notes
     if study.load.engine == "locustfile":
         notes = (*notes, _GENERATOR_HEAVY)
@@ -54,7 +53,7 @@ def of_service(
         sent_requests=driven.sent_total,
         answered_requests=driven.answered_total,
         server_connections=None if metrics is None else inspect.connection_count(metrics),
-        expected_connections=driven.connects + WHEN_READY if has_counts and driven.connects else None,
+        expected_connections=driven.connects + WHEN_READY if driven.connects else None,
         reconnects=driven.reconnects,
         wrong_bodies=driven.wrong_bodies,
         throttled_s=throttled_s,

@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
 
 from harness.cli.main import COMMANDS
 
@@ -21,6 +20,7 @@ HOMES = {
     "locust": {"load/locustfile.py"},
     "gevent": {"load/locustfile.py"},
     "httptools": {"load/locustfile.py"},
+    "wsproto": {"load/websocket.py"},
     "optuna": {"search"},
     "click": {"cli"},
     "rich": {"cli"},
@@ -103,14 +103,16 @@ def test_the_readme_shows_every_command_that_there_is():
 
 
 def test_the_study_in_the_readme_uses_only_keys_that_there_are():
+    from harness.study import places
     from harness.study.schema import StudyFile
 
     load, study = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     if "study:" in load:
         load, study = study, load
 
-    assert StudyFile.model_validate(yaml.safe_load(study)).study == "my-service"
-    assert StudyFile.model_validate({**yaml.safe_load(study), **yaml.safe_load(load)}).load.engine == "auto"
+    read, loaded = (places.value(places.compose(text)) for text in (study, load))
+    assert StudyFile.model_validate(read).study == "my-service"
+    assert StudyFile.model_validate({**read, **loaded}).load.engine == "auto"
 
 
 def test_no_file_names_a_registry_or_a_place_of_one_machine():

@@ -163,6 +163,31 @@ def test_loads_that_make_no_sense_are_refused_in_words(study, text, words):
     assert words in faults(study(text))
 
 
+CHAT = "engine: websocket\nrate: 10\n"
+
+
+def test_the_status_of_a_message_is_that_of_its_handshake(study):
+    read = load(study(CHAT + "requests: [{name: say, path: /chat, json: {id: '{id}'}}]"))
+
+    assert read.load.websocket.path == "/chat"
+    assert read.load.requests[0].expect_status == 101
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("requests: [{name: a, path: /x}, {name: b, path: /y}]", "share one path"),
+        ("requests: [{name: a, path: /x, method: POST}]", "leave method out"),
+        ("requests: [{name: a, path: /x, expect: {status: 204}}]", "leave expect out"),
+        ("requests: [{name: a, path: /x, body: hello}]\nwebsocket: {delivery: broadcast}", "a body with {id} in it"),
+        ("requests: [{name: a, path: /x, body_file: raw}]", "no UTF-8 text"),
+        ("keep_alive: false\nrequests: [{name: a, path: /x}]", "connections of its own kind"),
+    ],
+)
+def test_messages_that_cannot_be_sent_are_named(study, text, words):
+    assert words in faults(study(CHAT + text, raw=b"\xff\xfe"))
+
+
 def test_bursts_too_short_to_count_are_refused(study):
     said = faults(study(f"rate: 10\narrivals: {{bursts: {{on: 1us, off: 1us, factor: 2}}}}\n{REQUESTS}"))
 

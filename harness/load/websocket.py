@@ -1,0 +1,304 @@
+"""WebSocket connections: held open, they carry messages, and a message is answered by its echo or by its delivery.
+
+wsproto (sans-I/O) speaks the protocol; sockets, times and accounting are those of every link. A message that carries its
+number (`{id}` in its body) is known again whatever else the target sends, and a late echo is never taken for the next
+one. Without a number the sender's next message is its answer, so a link whose message timed out has to be opened again.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from wsproto import ConnectionType, WSConnection
+from wsproto.connection import Connection as Frames
+from wsproto.events import (
+    AcceptConnection,
+    BytesMessage,
+    CloseConnection,
+    Event,
+    Message,
+    Ping,
+    RejectConnection,
+    TextMessage,
+)
+from wsproto.events import (
+    Request as Handshake,
+)
+from wsproto.utilities import RemoteProtocolError
+
+from harness.load.answer import NoAnswerError
+from harness.load.connection import KEPT_BYTES
+from harness.load.engine import Engine
+from harness.load.job import Job, TargetRefused
+from harness.load.link import Link, Listener
+from harness.load.wire import LOOPBACK
+from harness.study.loads import SWITCHING
+from harness.study.model import Request, WebSocket
+
+_MARK = b"hx%012d"
+_MARKED = re.compile(rb"hx(\d{12})")
+_PLACE = b"{id}"
+_VERIFYING = 999_999_999_999  # no window has so many messages
+
+
+@dataclass
+class Delivered:
+    """What came back for a message: its size, and the beginning of it."""
+
+    status: int = SWITCHING
+    size: int = 0
+    excerpt: bytes = b""
+
+
+@dataclass
+class Room:
+    """Who is there, and which messages who has not got yet. Shared by the links of a broadcast."""
+
+    members: set[WebSocketLink] = field(default_factory=set)
+    waiting: dict[int, tuple[WebSocketLink, set[WebSocketLink]]] = field(default_factory=dict)
+
+    def sent(self, index: int, sender: WebSocketLink) -> None:
+        """Note that every member of now has to get message `index`."""
+        self.waiting[index] = (sender, set(self.members))
+
+    def got(self, index: int, member: WebSocketLink) -> WebSocketLink | None:
+        """Note a delivery; return the sender when it was the last one."""
+        sender, left = self.waiting.get(index, (None, set()))
+        left.discard(member)
+        if sender is None or left:
+            return None
+        del self.waiting[index]
+        return sender
+
+    def left(self, member: WebSocketLink) -> list[WebSocketLink]:
+        """Note that a member is gone; return the senders of the messages that it will never get."""
+        self.members.discard(member)
+        lost = [index for index, (_, left) in self.waiting.items() if member in left]
+        return [sender for index in lost if (sender := self.waiting.pop(index)[0]) is not member]
+
+
+class WebSocketLink(Link):
+    """A held-open connection. `handshakes` counts those it asked for, `accepted` those that the target took."""
+
+    answer: Delivered
+
+    def __init__(self, engine: Engine, job: Job, number: int, listener: Listener, room: Room) -> None:
+        """`room` is that of all links which send."""
+        super().__init__(engine, job.port, number, listener)
+        self.answer = Delivered()
+        self.handshakes = self.accepted = 0
+        self._about = _about(job)
+        self._headers = job.load.requests[0].headers
+        self._room = room
+        self._has_number = False
+        self._parts: list[bytes] = []
+        self._frames: WSConnection | Frames
+
+    def send(self, index: int, payload: bytes, *, head: bool) -> None:  # noqa: ARG002 - a message has no head
+        """Send a message; one whose body says `{id}` carries its number there."""
+        self.request = index
+        self._has_number = _PLACE in payload
+        if self._about.delivery == "broadcast":
+            self._room.sent(index, self)
+        self._write(_message(self._frames, payload, index, binary=self._about.binary))
+
+    def give_up(self) -> None:
+        """Wait no more for this message; its late echo will be known by its number and passed over."""
+        self._room.waiting.pop(self.request, None)
+        if self._has_number:
+            self.request = -1
+            self._listener.idle(self)
+        else:
+            self._room.left(self)
+            super().give_up()
+
+    def lose(self) -> None:
+        """Note that a receiver is gone: the message in flight will not reach everybody."""
+        if self.request >= 0:
+            self._listener.broken(self)
+            self.request = -1
+            self._listener.idle(self)
+
+    def finish(self, data: bytes, at_ns: int) -> None:
+        """Note that the message in flight is answered."""
+        self.answer.size, self.answer.excerpt = len(data), data[:KEPT_BYTES]
+        self._wait_s = 0.0
+        self._listener.answered(self, at_ns)
+        self.request = -1
+        self._listener.idle(self)
+
+    def _came_up(self) -> None:
+        self.handshakes += 1
+        self._parts.clear()
+        self._frames = WSConnection(ConnectionType.CLIENT)
+        self._write(self._frames.send(_handshake(self._port, self._about.path, self._headers)))
+
+    def _break(self) -> None:
+        for sender in self._room.left(self):
+            sender.lose()
+        super()._break()
+
+    def _take(self, data: memoryview, at_ns: int) -> None:
+        for event in _events(self._frames, bytes(data)):
+            self._heard(event, at_ns)
+            if not self._is_open:
+                return
+
+    def _heard(self, event: Event, at_ns: int) -> None:
+        if isinstance(event, Message):
+            self._parts.append(_plain(event))
+            if event.message_finished:
+                whole = b"".join(self._parts)
+                self._parts.clear()
+                self._told(whole, at_ns)
+        elif isinstance(event, Ping):
+            self._write(self._frames.send(event.response()))
+        elif isinstance(event, AcceptConnection):
+            self.accepted += 1
+            self._wait_s = 0.0
+            if isinstance(self._frames, WSConnection) and self._frames.connection is not None:
+                self._frames = (
+                    self._frames.connection
+                )  # the handshake's parser, half of what a connection costs, can go
+            self._accepted()
+        elif isinstance(event, CloseConnection | RejectConnection):
+            raise NoAnswerError("the target closed the connection")
+
+    def _accepted(self) -> None:
+        self._room.members.add(self)
+        self._listener.idle(self)
+
+    def _told(self, data: bytes, at_ns: int) -> None:
+        """Take a whole message; one that answers nothing (a greeting, a late echo) is passed over."""
+        if self._about.delivery == "broadcast":
+            found = _MARKED.search(data)
+            sender = self._room.got(int(found.group(1)), self) if found else None
+            if sender is not None:
+                sender.finish(data, at_ns)
+        elif self.request >= 0 and (not self._has_number or _MARK % self.request in data):
+            self.finish(data, at_ns)
+
+
+class HeldLink(WebSocketLink):
+    """A connection that sends nothing and waits for nothing; it answers pings and is opened again when it ends."""
+
+    def _accepted(self) -> None:
+        self._listener.idle(self)
+
+    def _told(self, data: bytes, at_ns: int) -> None:
+        """Pass over what is broadcast."""
+
+
+class Held:
+    """The listener of held links; `up` are those that are there now."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.up: set[Link] = set()
+
+    def answered(self, link: Link, at_ns: int) -> None:
+        """Never called: nothing is asked."""
+
+    def broken(self, link: Link) -> None:
+        """Note that it is gone; `link.broke` counts it."""
+        self.up.discard(link)
+
+    def idle(self, link: Link) -> None:
+        """Note that it is up."""
+        self.up.add(link)
+
+
+def verify(job: Job) -> None:
+    """Return when the target took the handshake and answered one message of each kind; TargetRefused with what came."""
+    about, limit_s = _about(job), max(LEAST_LIMIT_S, job.load.timeout_s)
+    try:
+        with socket.create_connection((LOOPBACK, job.port), timeout=limit_s) as connection:
+            frames = WSConnection(ConnectionType.CLIENT)
+            connection.sendall(frames.send(_handshake(job.port, about.path, job.load.requests[0].headers)))
+            _await(connection, frames, limit_s, lambda event: isinstance(event, AcceptConnection), "no handshake")
+            for request in job.load.requests:
+                _verify_kind(connection, frames, request, limit_s, about)
+    except RemoteProtocolError as error:
+        raise TargetRefused(f"{about.path} speaks no WebSocket ({error})") from error
+    except OSError as error:
+        raise TargetRefused(f"{about.path} had no answer ({type(error).__name__}: {error})") from error
+
+
+LEAST_LIMIT_S = 5.0
+"""A first answer may take longer than the time-out of the load: lazy set-up is not a fault."""
+
+
+def _verify_kind(
+    connection: socket.socket, frames: WSConnection, request: Request, limit_s: float, about: WebSocket
+) -> None:
+    connection.sendall(_message(frames, request.body, _VERIFYING, binary=about.binary))
+    mark = _MARK % _VERIFYING if _PLACE in request.body else b""
+    parts: list[bytes] = []
+
+    def answers(event: Event) -> bool:
+        if isinstance(event, Message):
+            parts.append(_plain(event))
+        return isinstance(event, Message) and event.message_finished and mark in b"".join(parts)
+
+    _await(connection, frames, limit_s, answers, f"no {about.delivery} of a message {request.name!r}")
+    if request.expect_contains not in b"".join(parts):
+        raise TargetRefused(f"the answer to a message {request.name!r} does not contain what the study expects")
+
+
+def _await(
+    connection: socket.socket, frames: WSConnection, limit_s: float, wanted: Callable[[Event], bool], lacks: str
+) -> None:
+    """Read until `wanted` is true of an event, answering pings; TargetRefused when it does not come."""
+    ends = time.monotonic() + limit_s
+    while time.monotonic() < ends:
+        connection.settimeout(max(0.001, ends - time.monotonic()))
+        try:
+            data = connection.recv(65536)
+        except TimeoutError:
+            break
+        if not data:
+            raise TargetRefused(f"{lacks}: the target closed the connection")
+        frames.receive_data(data)
+        for event in frames.events():
+            if isinstance(event, RejectConnection):
+                raise TargetRefused(f"the handshake was answered {event.status_code} instead of {SWITCHING}")
+            if isinstance(event, CloseConnection):
+                raise TargetRefused(f"{lacks}: the target closed the connection (code {event.code})")
+            if isinstance(event, Ping):
+                connection.sendall(frames.send(event.response()))
+            if wanted(event):
+                return
+    raise TargetRefused(f"{lacks} within {limit_s:g} s")
+
+
+def _about(job: Job) -> WebSocket:
+    return job.load.websocket or WebSocket("/")
+
+
+def _handshake(port: int, path: str, headers: tuple[tuple[str, str], ...]) -> Handshake:
+    extra = [(name.encode(), value.encode()) for name, value in headers]
+    return Handshake(host=f"{LOOPBACK}:{port}", target=path, extra_headers=extra)
+
+
+def _message(frames: WSConnection | Frames, payload: bytes, index: int, *, binary: bool) -> bytes:
+    body = payload.replace(_PLACE, _MARK % index)
+    return frames.send(BytesMessage(data=body) if binary else TextMessage(data=body.decode()))
+
+
+def _plain(message: Message[Any]) -> bytes:
+    """Return the bytes of a message or of a part of one."""
+    data = message.data
+    return data.encode() if isinstance(data, str) else bytes(data)
+
+
+def _events(frames: WSConnection | Frames, data: bytes) -> list[Event]:
+    try:
+        frames.receive_data(data)
+        return list(frames.events())
+    except RemoteProtocolError as error:
+        raise NoAnswerError(str(error)) from error

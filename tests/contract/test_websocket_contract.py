@@ -1,0 +1,171 @@
+"""What the websocket engine keeps to, on real sockets: every message has one outcome, whatever the target does."""
+
+import resource
+import sys
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_generator_contract import a_generator, drive, get, job, latency_ms, server, started
+
+from harness.errors import MachineError
+from harness.load.job import COMPLETED, FAILED, TIMED_OUT, UNFINISHED, TargetRefused
+from harness.study.model import WebSocket
+
+pytestmark = pytest.mark.load
+SERVERS = Path(__file__).with_name("websocket_servers.py")
+
+
+@pytest.fixture(scope="module")
+def generator(tmp_path_factory):
+    with closing(a_generator(tmp_path_factory.mktemp("generator"), "websocket")) as made:
+        yield made
+
+
+def serving(name):
+    return started([sys.executable, str(SERVERS), name])
+
+
+def messages(port, tmp_path, *, delivery="echo", idle=0, binary=False, body=b'{"id": "{id}"}', **more):
+    about = WebSocket("/chat", delivery, idle, binary)
+    made = job(port, tmp_path, requests=(get(name="say", expect=101, body=body),), **more)
+    return replace(made, load=replace(made.load, websocket=about))
+
+
+def counts(target):
+    target.stdin.close()
+    return [int(word) for word in target.stdout.readline().split()]
+
+
+def test_an_echo_of_known_delay_is_measured_to_within_a_small_floor(generator, tmp_path):
+    with serving("two_ms") as target:
+        driven, taken = drive(generator, messages(target.port, tmp_path, rate=100.0))
+
+    assert driven.offered == 200
+    assert np.all(taken.outcome == COMPLETED)
+    assert 2.0 <= np.median(latency_ms(taken)) < 3.5
+
+
+def test_handshakes_are_all_that_the_servers_http_side_sees(generator, tmp_path):
+    with serving("echo") as target:
+        driven, taken = drive(generator, messages(target.port, tmp_path, connections=16, idle=20))
+        handshakes, seen = counts(target)
+
+    assert handshakes == driven.sent_total == driven.answered_total == driven.connects == 16 + 20 + 1
+    assert seen == 500 + 1  # warm-up and window, and one message of the verification
+    assert np.all(taken.status == 101)
+    assert driven.reconnects == 0
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_text_and_binary_messages_are_echoed(generator, tmp_path, binary):
+    with serving("echo") as target:
+        _, taken = drive(generator, messages(target.port, tmp_path, measure=0.5, binary=binary))
+
+    assert np.all(taken.outcome == COMPLETED)
+    assert np.all(taken.bytes == len('{"id": "hx000000000000"}'))
+
+
+def test_a_stall_shows_in_the_messages_that_had_to_wait_for_it(generator, tmp_path):
+    with serving("stall") as target:
+        wanted = messages(target.port, tmp_path, rate=500.0, measure=8.0, warmup=0.0, timeout=3.0, connections=64)
+        _, taken = drive(generator, wanted)
+
+    assert np.all(taken.outcome == COMPLETED)
+    assert np.quantile(latency_ms(taken), 0.95) == pytest.approx(600, abs=120)
+
+
+def test_a_dropped_connection_fails_its_message_and_is_opened_again(generator, tmp_path):
+    with serving("drops_every_tenth") as target:
+        driven, taken = drive(generator, messages(target.port, tmp_path))
+        handshakes, _ = counts(target)
+
+    assert np.count_nonzero(taken.outcome == FAILED) == pytest.approx(driven.offered / 10, abs=2)
+    assert driven.reconnects == pytest.approx(500 / 10, abs=1)
+    assert handshakes == driven.sent_total
+    assert set(taken.outcome) == {COMPLETED, FAILED}
+
+
+def test_a_target_that_goes_silent_is_accounted_to_the_last_message(generator, tmp_path):
+    with serving("goes_silent") as target:
+        driven, taken = drive(generator, messages(target.port, tmp_path, timeout=0.5))
+
+    assert driven.dispatched == driven.offered == 400
+    assert np.count_nonzero(taken.outcome == COMPLETED) == pytest.approx(100, abs=3)
+    assert np.all(np.isin(taken.outcome, [COMPLETED, TIMED_OUT, UNFINISHED]))
+    assert driven.reconnects == 0  # a message that carries its number gives nothing up but itself
+
+
+def test_without_a_number_a_message_that_timed_out_costs_its_connection(generator, tmp_path):
+    with serving("goes_silent") as target:
+        driven, taken = drive(generator, messages(target.port, tmp_path, timeout=0.3, body=b"ping"))
+
+    assert driven.reconnects > 0
+    assert np.all(np.isin(taken.outcome, [COMPLETED, TIMED_OUT, UNFINISHED]))
+
+
+def test_greetings_pings_and_fragments_are_no_answers_by_themselves(generator, tmp_path):
+    with serving("pings_first") as target:
+        driven, taken = drive(generator, messages(target.port, tmp_path, measure=0.5))
+
+    assert np.all(taken.outcome == COMPLETED)
+    assert np.all(taken.bytes == len('{"id": "hx000000000000"}'))
+    assert driven.reconnects == 0
+
+
+def test_a_broadcast_is_done_when_every_sender_has_it(generator, tmp_path):
+    with serving("broadcast") as target:
+        wanted = messages(target.port, tmp_path, delivery="broadcast", connections=20, rate=50.0)
+        driven, taken = drive(generator, wanted)
+
+    assert driven.offered == 100
+    assert np.all(taken.outcome == COMPLETED)
+
+
+def test_a_broadcast_that_one_never_gets_is_no_success(generator, tmp_path):
+    with serving("forgets_one") as target:
+        wanted = messages(target.port, tmp_path, delivery="broadcast", connections=8, rate=100.0, timeout=0.5)
+        _, taken = drive(generator, wanted)
+
+    assert np.count_nonzero(taken.outcome == COMPLETED) == pytest.approx(50, abs=8)
+    assert set(taken.outcome) == {COMPLETED, TIMED_OUT}
+
+
+def test_clients_of_the_closed_model_wait_for_their_echo(generator, tmp_path):
+    with serving("echo") as target:
+        wanted = messages(target.port, tmp_path, model="closed", connections=4, measure=0.5)
+        _, taken = drive(generator, wanted)
+
+    assert len(taken.outcome) > 200
+    assert np.all(taken.outcome == COMPLETED)
+
+
+def test_two_thousand_idle_connections_stay_open_beside_the_messages(generator, tmp_path):
+    with serving("echo") as target:
+        driven, taken = drive(generator, messages(target.port, tmp_path, idle=2000, measure=1.0))
+
+    assert np.all(taken.outcome == COMPLETED)
+    assert (driven.connects, driven.reconnects) == (2017, 0)
+
+
+def test_more_idle_connections_than_files_are_the_machines_fault(generator, tmp_path):
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    with serving("echo") as target, pytest.raises(MachineError, match="ulimit -n"):
+        drive(generator, messages(target.port, tmp_path, idle=most + 1))
+
+
+def test_a_refused_handshake_is_told_with_its_status(generator, tmp_path):
+    with serving("rejects") as target, pytest.raises(TargetRefused, match="answered 403 instead of 101"):
+        drive(generator, messages(target.port, tmp_path))
+
+
+def test_a_target_that_speaks_plain_http_is_refused(generator, tmp_path):
+    with server("quick") as target, pytest.raises(TargetRefused, match="answered 200 instead of 101"):
+        drive(generator, messages(target.port, tmp_path))
+
+
+def test_a_target_that_never_echoes_is_refused_before_the_window(generator, tmp_path):
+    with serving("mute") as target, pytest.raises(TargetRefused, match="no echo of a message 'say' within 5 s"):
+        drive(generator, messages(target.port, tmp_path))
