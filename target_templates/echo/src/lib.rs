@@ -1,4 +1,8 @@
 //! The smallest service: `GET /` answers `ok`, `POST /` answers what it was sent.
+//!
+//! Each request can be given work, and the work a slowdown of known size: ground truth to test the harness itself by.
+
+mod work;
 
 use std::process::ExitCode;
 
@@ -7,6 +11,8 @@ use axum::body::Bytes;
 use axum::routing::get;
 use kit::{BadValue, Given};
 use tokio::runtime::Runtime;
+
+use crate::work::Work;
 
 /// Serves [`app`] by `runtime` until it is told to stop.
 #[must_use]
@@ -17,10 +23,21 @@ pub fn serve(runtime: Runtime) -> ExitCode {
 /// The routes.
 ///
 /// # Errors
-/// When anything is given: this target has no options and no settings.
-pub fn app(given: Given) -> Result<Router, BadValue> {
+/// When an option or setting is given that `target.toml` does not allow.
+pub fn app(mut given: Given) -> Result<Router, BadValue> {
+    let work_us = given.number("work_us", 0.0, 0.0..=100_000.0)?;
+    let percent = given.number("planted_percent", 0.0, 0.0..=1000.0)?;
     given.finish()?;
-    Ok(Router::new().route("/", get(async || "ok").post(async |body: Bytes| body)))
+    let work = Work::new(work_us, percent);
+    let answer = async move || {
+        work.perform();
+        "ok"
+    };
+    let echo = async move |body: Bytes| {
+        work.perform();
+        body
+    };
+    Ok(Router::new().route("/", get(answer).post(echo)))
 }
 
 #[cfg(test)]
