@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
 
-from harness.errors import Interrupted, MachineError, StudyError, TooFewWindows
+from harness.cli import running
+from harness.errors import StudyError
 
 if TYPE_CHECKING:
-    from harness.opening import Opened, Unfinished
-    from harness.study.model import Study
+    from harness.opening import Unfinished
 
 
 @dataclass(frozen=True)
@@ -32,6 +27,7 @@ class Asked:
     wait_s: float
     quiet: bool
     as_json: bool
+    fail_on: tuple[str, ...]
 
 
 @click.command("optimize", epilog="Example: harness optimize studies/quickstart.yaml --backend docker")
@@ -48,24 +44,27 @@ class Asked:
 )
 @click.option("--quiet", is_flag=True, help="No progress lines.")
 @click.option("--json", "as_json", is_flag=True, help="Print summary.json instead of words at the end.")
+@running.fail_on
 def command(**flags: object) -> None:
     """Run STUDY: search, confirm, report. Ctrl-C keeps what was measured; the same command goes on later."""
     asked = Asked(**flags)  # type: ignore[arg-type]  # click has checked every flag
-    with _termination_is_an_interrupt():
+    with running.termination_is_an_interrupt():
         _optimize(asked)
 
 
 def _optimize(asked: Asked) -> None:
     from harness import opening
     from harness.ledger.lock import host_lock
+    from harness.search import plan
     from harness.study import load
 
     study = load(asked.study)
     with host_lock(f"{study.name} in {asked.results.resolve()}", asked.wait_s):
         resumed = _wanted(asked, opening.unfinished(study, asked.results, asked.backend))
         with opening.opened(study, asked.results, asked.backend, resumed) as opened:
-            _run(asked, opened.study, opened)
-        _finish(asked, opened)
+            again = f"harness optimize {asked.study} --resume"
+            running.run(opened, plan.plan(opened.study), again, quiet=asked.quiet)
+        running.finish(opened, as_json=asked.as_json, fail_on=asked.fail_on)
 
 
 def _wanted(asked: Asked, found: Unfinished | None) -> Unfinished | None:
@@ -88,59 +87,3 @@ def _wanted(asked: Asked, found: Unfinished | None) -> Unfinished | None:
         question = f"{found.folder.path} is unfinished with {found.windows} windows. Go on with it?"
         return found if click.confirm(question, default=True, err=True) else None
     return found
-
-
-def _run(asked: Asked, study: Study, opened: Opened) -> None:
-    from harness import loop
-    from harness.cli.console import Progressing, say
-    from harness.search import plan
-
-    planned = plan.plan(study)
-    if not asked.quiet:
-        for line in (*opened.words, *plan.in_words(study, planned)):
-            say(line)
-    again = f"go on with: harness optimize {asked.study} --resume"
-    folder = opened.ledger.folder.path
-    try:
-        with Progressing(
-            planned_windows=planned.windows, seconds_per_window=plan.seconds_per_window(study), quiet=asked.quiet
-        ) as progress:
-            loop.run(study, opened.ledger, opened.bench, progress)
-    except KeyboardInterrupt:
-        kept = len(opened.ledger.history.windows)
-        raise Interrupted(f"interrupted; {kept} windows are kept in {folder}; {again}") from None
-    except MachineError as error:
-        raise MachineError(f"{error}\nThe run is kept in {folder}; when the machine is ready, {again}") from error
-
-
-def _finish(asked: Asked, opened: Opened) -> None:
-    from harness import report
-    from harness.judge.verdict import Verdict
-
-    folder = opened.ledger.folder.path
-    summary = report.write(folder)
-    if asked.as_json:
-        click.echo(json.dumps(summary, indent=1))
-    else:
-        from harness.report.summary import headline
-
-        click.echo(f"\n{headline(folder)}\n")
-        click.echo(f"report:  {folder / 'report.html'}\nrunbook: {folder / 'runbook.md'}")
-    verdict = Verdict.from_json(opened.ledger.history.decision("verdict") or {})
-    if not verdict.judged:
-        raise TooFewWindows(f"too few windows could be used to judge: {verdict.reason}")
-
-
-@contextmanager
-def _termination_is_an_interrupt() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP take the same clean way out as Ctrl-C."""
-
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -42,7 +42,8 @@ class Run:
 
     `study` is what was asked, as far as run.json keeps it: enough for everything that `judge` asks of a study. `about`
     says what each searched knob does; `requests` the mix in words; `host`, `versions` and `cores` are facts for
-    display. `verdict` is None while the run is unfinished.
+    display. `verdict` is None while the run is unfinished. `confirms` says what a later confirmation confirms: run, variant,
+    number; None for a run of its own.
     """
 
     folder: RunFolder
@@ -63,6 +64,7 @@ class Run:
     baseline: Variant
     history: History
     verdict: Verdict | None
+    confirms: Mapping[str, Any] | None = None
 
     @property
     def tested(self) -> Variant | None:
@@ -171,6 +173,7 @@ def _run(place: RunFolder, facts: Mapping[str, Any], history: History) -> Run:
         baseline=Variant(str(baseline["id"]), dict(baseline["values"])),
         history=history,
         verdict=_verdict(history),
+        confirms=facts.get("confirms"),
     )
 
 

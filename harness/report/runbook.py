@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from harness.report import files, formats, places, recommended, tables, words
+from harness.report.confirmations import confirmations
 from harness.report.read import Run, change_words
 
 CHECKS: Mapping[str, str] = {
@@ -86,6 +87,7 @@ def _content(run: Run) -> dict[str, Any]:
         "tokio": run.versions.get("tokio") or "unknown",
         "cores_words": words.cores(run),
         "run_id": run.id,
+        "confirmations": confirmations(run),
         "backend": run.backend,
         **_gain(run),
     }

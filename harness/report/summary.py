@@ -13,6 +13,7 @@ from typing import Any
 from harness.judge.verdict import Verdict
 from harness.ledger.record import WindowRecord
 from harness.report import files, read, tables, timing, words
+from harness.report.confirmations import confirmations
 from harness.report.read import Run
 from harness.window.measurement import Validity
 
@@ -53,6 +54,8 @@ def summary(run: Run) -> dict[str, Any]:
         "windows": {"total": len(windows), **_counts(windows)},
         "phases": dict(Counter(record.phase for record in windows)),
         "timing": asdict(timing.timing(run)),
+        "confirms": run.confirms,
+        "confirmations": [asdict(found) for found in confirmations(run)],
     }
 
 

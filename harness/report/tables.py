@@ -46,7 +46,9 @@ class FigureRow:
 
 
 def effects(run: Run) -> tuple[EffectRow, ...]:
-    """Return the one-variable-at-a-time levels with their effects, for as far as they were measured."""
+    """Return the one-variable-at-a-time levels with their effects, as far as measured; none of a later confirmation."""
+    if run.confirms is not None:
+        return ()
     return tuple(_effect_row(run, effect) for effect in judge_effects.screen(run.study, _with_ids_of_today(run)))
 
 
