@@ -279,6 +279,7 @@ def described(
         "min_effect": study.min_effect,
         "floor_ms": dict(study.floor_ms),
         "guards": [asdict(guard) for guard in study.guards],
+        "constraints": [rule.text for rule in study.constraints],
         "knobs": [{**asdict(knob), "about": knobs.about(knob, target)} for knob in study.knobs],
         "load": {
             "model": study.load.model,

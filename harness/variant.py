@@ -76,6 +76,11 @@ def canonical(study: Study, assignment: Mapping[str, Level]) -> dict[str, Level]
     return dict(sorted({**options, **knobs.canonical(runtime, default_workers=study.target.cpus)}.items()))
 
 
+def permitted(study: Study, variant: Variant) -> bool:
+    """Whether the variant meets every constraint of the study."""
+    return all(rule.holds(variant.values, study.target.cpus) for rule in study.constraints)
+
+
 def difference(variant: Variant, other: Variant) -> dict[str, Level]:
     """Return what `variant` sets otherwise than `other`, as {knob: level}; a knob it leaves unset reads "unset"."""
     names = sorted({*variant.values, *other.values})

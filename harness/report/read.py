@@ -19,7 +19,7 @@ from harness.ledger.folder import RunFolder
 from harness.ledger.ledger import read_history
 from harness.ledger.record import SCHEMA, History, WindowRecord
 from harness.search import confirm
-from harness.study import knobs
+from harness.study import constraints, knobs
 from harness.study.model import (
     UNSET,
     Budget,
@@ -204,6 +204,7 @@ def _study(facts: Mapping[str, Any]) -> Study:
         min_effect=float(facts["min_effect"]),
         seed=int(facts.get("seed", 0)),
         warnings=tuple(str(warning) for warning in facts.get("warnings", ())),
+        constraints=tuple(constraints.parse(str(text)) for text in facts.get("constraints") or ()),
         floor_ms={str(name): float(value) for name, value in (facts.get("floor_ms") or {}).items()},
     )
 

@@ -66,7 +66,8 @@ def at_the_end(study: Study, made: Plan, history: History) -> Verdict:
         visible = verdict.smallest_visible(_sigma(study, history), last.pairs, len(fixed.looks))
         return verdict.judged(study, fixed.tested, last, visible)
     if made.one_offs == 0 and made.search == 0:
-        reason = "Every level of this study makes the same program as the baseline, so nothing can differ."
+        or_not = " or breaks a constraint" if study.constraints else ""
+        reason = f"Every level of this study makes the same program as the baseline{or_not}, so nothing can differ."
         return verdict.ended("no_candidate", reason, call="same")
     if made.pairs == 0:
         return verdict.ended("too_few_pairs", "The plan has no confirmation pairs: give more windows or more time.")

@@ -26,7 +26,11 @@ BASELINE_EVERY = 12
 """Each 12th window of the search is a baseline: it feeds the drift chart, not the sampler."""
 
 MOST_PROPOSALS = 10
-"""How often one window asks again when the proposal is a variant that cannot run."""
+"""How often one window asks again when the proposal is a variant that cannot run or breaks a constraint."""
+
+
+MOST_DRAWS = 1000
+"""How often levels are drawn at random where the sampler knows none that the constraints permit."""
 
 
 @dataclass(frozen=True)
@@ -130,9 +134,20 @@ def _proposal(study: Study, history: History, position: int) -> dict[str, Level]
     proposed: dict[str, Level] = {}
     for again in range(MOST_PROPOSALS):
         proposed = propose(study, rows, position + again * 10_007)  # a stride beyond any search: no seed is used twice
-        if variant.of(study, proposed).id not in unable:
-            break
-    return proposed
+        made = variant.of(study, proposed)
+        if made.id not in unable and variant.permitted(study, made):
+            return proposed
+    return proposed if variant.permitted(study, variant.of(study, proposed)) else _any_permitted(study, position)
+
+
+def _any_permitted(study: Study, position: int) -> dict[str, Level]:
+    """Return levels drawn at random until the constraints permit them; the baseline's where hardly any are."""
+    random = seeds.generator(study, "permitted", position)
+    for _ in range(MOST_DRAWS):
+        drawn = {knob.name: knob.levels[int(random.integers(len(knob.levels)))] for knob in study.knobs}
+        if variant.permitted(study, variant.of(study, drawn)):
+            return drawn
+    return {knob.name: knob.baseline for knob in study.knobs}
 
 
 def _from_screen(study: Study, history: History) -> list[dict[str, Level]]:
@@ -144,7 +159,8 @@ def _from_screen(study: Study, history: History) -> list[dict[str, Level]]:
         return []
     best = ranked[0]
     others = [one_off for one_off in ranked if one_off.knob != best.knob]
-    combined = [{best.knob: best.level, other.knob: other.level} for other in others[:1]]
+    together = ({best.knob: best.level, other.knob: other.level} for other in others)
+    combined = [levels for levels in together if variant.permitted(study, variant.of(study, levels))][:1]
     defaults = {knob.name: knob.baseline for knob in study.knobs}
     return [{**defaults, **levels} for levels in ({best.knob: best.level}, *combined)]
 

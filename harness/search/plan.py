@@ -23,6 +23,9 @@ from harness.study.model import Study
 SMALL_SPACE = 64
 """Up to this many combinations of levels we count the truly different variants, to not search longer than there are."""
 
+MOST_COUNTED = 4096
+"""Up to this many combinations we look for the few that constraints leave."""
+
 OVERHEAD_S, DRAIN_S, FIRST_BUILD_S, NEW_VARIANT_S = 1.0, 0.5, 40.0, 1.0
 """Estimated seconds: a window's start and stop, its drain when nothing is stuck, the first build, a further one."""
 
@@ -116,16 +119,29 @@ def _visible_words(plan: Plan) -> str:
 
 
 def _space(study: Study) -> Space:
+    """Count the different variants that are permitted, as long as they are few."""
     levels = [knob.levels for knob in study.knobs]
-    if math.prod(len(of_knob) for of_knob in levels) > SMALL_SPACE:
-        return Space(len(one_offs(study)), None)
-    combinations = (dict(zip(study.knob_names, levels_of, strict=True)) for levels_of in itertools.product(*levels))
-    different = {variant.of(study, combination).id for combination in combinations} - {variant.baseline(study).id}
-    return Space(len(one_offs(study)), len(different))
+    single, combinations = len(one_offs(study)), math.prod(len(of_knob) for of_knob in levels)
+    if combinations > (MOST_COUNTED if study.constraints else SMALL_SPACE):
+        return Space(single, None)
+    base, different = variant.baseline(study).id, set()
+    for levels_of in itertools.product(*levels):
+        made = variant.of(study, dict(zip(study.knob_names, levels_of, strict=True)))
+        if made.id != base and variant.permitted(study, made):
+            different.add(made.id)
+        if len(different) >= max(SMALL_SPACE, single):
+            return Space(single, None)
+    return Space(single, len(different))
 
 
 def _notes(study: Study, first: Plan, made: Plan) -> tuple[str, ...]:
-    notes = [_time_note(study, first, made), _claim_note(made), _visible_note(study, made), _requests_note(study)]
+    notes = [
+        _time_note(study, first, made),
+        _claim_note(study, made),
+        _constraints_note(study),
+        _visible_note(study, made),
+        _requests_note(study),
+    ]
     return tuple(note for note in notes if note)
 
 
@@ -136,12 +152,21 @@ def _time_note(study: Study, first: Plan, made: Plan) -> str:
     return f"The plan is cut from {first.windows} to {made.windows} windows to fit {minutes:.0f} minutes."
 
 
-def _claim_note(made: Plan) -> str:
+def _claim_note(study: Study, made: Plan) -> str:
     if made.pairs == 0 and made.search == 0 and made.screen_blocks == 0:
-        return "No level of this study makes another program than the baseline: nothing can be compared."
+        permitted = " that its constraints permit" if study.constraints else ""
+        return f"No level of this study makes another program than the baseline{permitted}: nothing can be compared."
     if made.pairs < rank.fewest_pairs(ALPHA):
         return f"{made.pairs} pairs are too few for any claim: give more windows or more time."
     return ""
+
+
+def _constraints_note(study: Study) -> str:
+    free = {one_off.variant.id for one_off in one_offs(replace(study, constraints=()))}
+    left_out = len(free) - len(one_offs(study))
+    if left_out == 0:
+        return ""
+    return f"The constraints leave {left_out} of {len(free)} single levels out; the search may still combine them."
 
 
 def _visible_note(study: Study, made: Plan) -> str:

@@ -15,11 +15,12 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from harness.errors import StudyError
-from harness.study import levels, loads, places, quantities, schema, targets
+from harness.study import constraints, knobs, levels, loads, places, quantities, schema, targets
+from harness.study.constraints import Constraint, Kind
 from harness.study.faults import Faults, Loc, listed, nearest
 from harness.study.levels import Levels
 from harness.study.loads import Loads
-from harness.study.model import Budget, Guard, Knob, Objective, Phases, Study, WindowTimes
+from harness.study.model import Budget, Guard, Knob, Level, Objective, Phases, Study, Target, WindowTimes
 from harness.study.schema import StudyFile
 
 MOST_BYTES = 2**20
@@ -154,6 +155,7 @@ def _resolved(path: Path, text: str, file: StudyFile, faults: Faults) -> Study |
         phases=phases,
         min_effect=file.min_effect,
         seed=file.seed,
+        constraints=_constraints(file, target, baseline, faults),
         warnings=(*reader.warnings, *levels.idle_warnings(searched, baseline, times), *_lost(lost)),
     )
 
@@ -192,6 +194,46 @@ def _guards(file: StudyFile, faults: Faults) -> tuple[Guard, ...]:
         )
         for guard in file.guards
     )
+
+
+def _constraints(
+    file: StudyFile, target: Target, baseline: Mapping[str, Level], faults: Faults
+) -> tuple[Constraint, ...]:
+    found = []
+    for index, text in enumerate(file.constraints):
+        try:
+            made = constraints.parse(text)
+            constraints.check(made, _kinds(target))
+        except constraints.Wrong as error:
+            faults.add(str(error), "constraints", index)
+            continue
+        words = _unfit(made, file, target, baseline)
+        if words:
+            faults.add(words, "constraints", index, rests_on=[("knobs",), ("baseline",)])
+        found.append(made)
+    return tuple(found)
+
+
+def _kinds(target: Target) -> dict[str, Kind]:
+    """Return what a constraint may do with each knob and option: count, compare as text, take as yes or no."""
+    kinds: Mapping[str, Kind] = {"flavor": "text", "choice": "text", "flag": "truth"}
+    named = {name: str(row.kind) for name, row in knobs.TABLE.items()}
+    named |= {option.name: str(option.kind) for option in target.options}
+    return {name: kinds.get(kind, "number") for name, kind in named.items()}
+
+
+def _unfit(made: Constraint, file: StudyFile, target: Target, baseline: Mapping[str, Level]) -> str:
+    """Return why a constraint cannot be used in this study, empty where it can."""
+    names = tuple(dict.fromkeys(made.meaning.names()))
+    if not set(names) & set(file.knobs):
+        return f"names no searched knob, so it decides nothing. Searched are: {listed(file.knobs)}"
+    runtime = knobs.canonical({name: level for name, level in baseline.items() if name in knobs.TABLE}, target.cpus)
+    values = {**{name: level for name, level in baseline.items() if name not in knobs.TABLE}, **runtime}
+    if made.holds(values, target.cpus):
+        return ""
+    now = constraints.InForce(values, target.cpus)
+    told = ", ".join(f"{name} is {now.of(name)}" for name in names)
+    return f"the baseline breaks it ({told}): every effect is measured against the baseline, so change one of them"
 
 
 def _budget(file: StudyFile, searched: tuple[Knob, ...], phases: Phases | None, faults: Faults) -> Budget:

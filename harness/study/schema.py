@@ -428,6 +428,11 @@ class StudyFile(Model):
         description="What is searched: settings of Tokio's runtime and options that the target declares.",
     )
     baseline: Settings = Field({}, description="What the baseline sets otherwise than Tokio and the target by default.")
+    constraints: list[Annotated[str, Field(max_length=300)]] = Field(
+        [],
+        max_length=32,
+        description='What every variant has to meet, such as "worker_threads * 2 <= max_blocking_threads".',
+    )
     budget: BudgetFile = Field(BudgetFile(), description="How much may be spent.")
     phases: PhasesFile | None = Field(None, description="Explicit sizes of the phases, instead of budget.windows.")
     min_effect: Share = Field(

@@ -64,3 +64,12 @@ def test_a_knob_that_this_version_does_not_know_is_kept(tmp_path):
     folder = canned_run.write(tmp_path, changes={"knobs": [*canned_run.KNOBS, later]})
 
     assert "quantum_slots" in read.run(folder).study.knob_names
+
+
+def test_the_constraints_of_a_run_are_those_of_its_study(tmp_path):
+    folder = canned_run.write(tmp_path, changes={"constraints": ["worker_threads <= 4"]})
+    study = read.run(folder).study
+
+    assert [(rule.text, rule.holds({"worker_threads": 8}, 1)) for rule in study.constraints] == [
+        ("worker_threads <= 4", False)
+    ]

@@ -180,3 +180,32 @@ def test_an_infinite_effect_is_null_in_the_summary(tmp_path):
     folder = canned_run.write(tmp_path, true_ms=nearly_equal)
 
     json.dumps(report.write(folder), allow_nan=False)
+
+
+def test_a_run_lists_its_later_confirmations_and_keeps_its_verdict(tmp_path):
+    folder = canned_run.write(tmp_path)
+    before = report.write(folder)
+    confirms = {"run": "quickstart-20260101T000000Z", "variant": "pool00000000", "number": 1, "pairs": 6}
+    again = canned_run.write(tmp_path / "again", changes={"confirms": confirms, "run": "the-first-confirmation"})
+    (folder / "confirm").mkdir()
+    again = again.rename(folder / "confirm" / "20260102T000000Z")
+    own, after = report.write(again), report.write(folder)
+
+    assert after == {**before, "confirmations": after["confirmations"]}
+    assert [(row["number"], row["call"], row["run"]) for row in after["confirmations"]] == [
+        (1, own["verdict"]["call"], "the-first-confirmation")
+    ]
+    assert (own["confirms"], own["effects"]) == (confirms, [])
+    for page in ("report.html", "runbook.md"):
+        assert "Confirmed again" in (folder / page).read_text()
+    assert "one variant only" in (again / "report.html").read_text()
+
+
+def test_a_confirmation_that_is_unfinished_or_torn_is_passed_over(tmp_path):
+    folder = canned_run.write(tmp_path)
+    for name, content in (("1", "{"), ("2", "[]"), ("3", "{}")):
+        (folder / "confirm" / name).mkdir(parents=True)
+        (folder / "confirm" / name / "run.json").write_text("{}")
+        (folder / "confirm" / name / "summary.json").write_text(content)
+
+    assert report.write(folder)["confirmations"] == []
