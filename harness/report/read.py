@@ -195,7 +195,7 @@ def _study(facts: Mapping[str, Any]) -> Study:
         target=_target(facts),
         load=_load(facts["load"]),
         window=WindowTimes(**{name: float(facts["window"][name]) for name in ("warmup_s", "measure_s", "drain_s")}),
-        objective=Objective(**facts["objective"]),
+        objective=_objective(facts["objective"]),
         guards=tuple(Guard(**guard) for guard in facts["guards"]),
         knobs=tuple(_knob(knob, facts["baseline"]["values"]) for knob in facts["knobs"]),
         baseline=dict(facts["baseline"]["values"]),
@@ -207,6 +207,11 @@ def _study(facts: Mapping[str, Any]) -> Study:
         constraints=tuple(constraints.parse(str(text)) for text in facts.get("constraints") or ()),
         floor_ms={str(name): float(value) for name, value in (facts.get("floor_ms") or {}).items()},
     )
+
+
+def _objective(content: Mapping[str, Any]) -> Objective:
+    second = content.get("second")
+    return Objective(**{**content, "second": None if second is None else _objective(second)})
 
 
 def _target(facts: Mapping[str, Any]) -> Target:

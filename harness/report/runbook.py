@@ -88,6 +88,10 @@ def _content(run: Run) -> dict[str, Any]:
         "cores_words": words.cores(run),
         "run_id": run.id,
         "confirmations": confirmations(run),
+        "trade_offs": tables.trade_offs(run),
+        "second": tables.second_words(run),
+        "rule": words.rule(run),
+        "objectives": words.objectives(run),
         "backend": run.backend,
         **_gain(run),
     }

@@ -11,6 +11,7 @@ from harness.judge.effects import Effect
 from harness.judge.verdict import Verdict
 from harness.report import formats
 from harness.report.read import Run, change_words
+from harness.study.model import Objective
 
 FALSE_CLAIMS = (
     "If the winner were no different from the baseline, a claim like this would appear in at most 5 % of studies."
@@ -78,6 +79,26 @@ def remarks(run: Run) -> tuple[str, ...]:
     return (*said, advice) if advice else tuple(said)
 
 
+def objectives(run: Run) -> tuple[str, ...]:
+    """Return the names of the objectives, the first first."""
+    first = run.study.objective
+    return tuple(formats.metric(each.metric, each.of) for each in (first, first.second) if each is not None)
+
+
+def rule(run: Run) -> str:
+    """Return which of the trade-offs between two objectives was confirmed, empty where there is one objective."""
+    aimed = run.study.objective
+    if aimed.second is None:
+        return ""
+    first, other = objectives(run)
+    picked = {
+        "first": f"the best {first}",
+        "second": f"the best {other} of those that give up at most {formats.percent(aimed.within)} of the best {first}",
+        "balanced": f"the least product of {first} and {other} against the baseline",
+    }[aimed.pick]
+    return f"The study's rule picks {picked}. That variant went into the pairs; the claim is about {first} alone."
+
+
 def cores_advice(run: Run) -> str:
     """Return the caution that belongs beside any advice on worker_threads, empty where there is none."""
     if run.verdict is None or "worker_threads" not in run.verdict.winner:
@@ -134,8 +155,15 @@ def change(run: Run, gain: float) -> float:
 
 def change_ends(run: Run, gains: tuple[float | None, float | None]) -> tuple[float | None, float | None]:
     """Return an interval of gains as (low, high) of the metric's relative change."""
-    low, high = (None if end is None else change(run, end) for end in gains)
-    return (high, low) if run.study.objective.direction == "minimize" else (low, high)
+    return ends(run.study.objective, gains)
+
+
+def ends(objective: Objective, gains: tuple[float | None, float | None]) -> tuple[float | None, float | None]:
+    """Return an interval of gains in an objective as (low, high) of its metric's relative change."""
+    low, high = gains
+    if objective.direction == "maximize":
+        return low, high
+    return (None if high is None else -high), (None if low is None else -low)
 
 
 def interval_width(ends: tuple[float | None, float | None]) -> float | None:

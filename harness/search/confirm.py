@@ -90,7 +90,7 @@ def freeze(study: Study, plan: Plan, history: History) -> Decision | None:
     ranked = race.final_ranking(study, plan, history)
     if not ranked or pairs < 1:
         return None
-    return frozen_for(study, history, ranked[0].variant, pairs, LABEL, _why(ranked))
+    return frozen_for(study, history, ranked[0].variant, pairs, LABEL, _why(study, ranked))
 
 
 def frozen_for(study: Study, history: History, winner: Variant, pairs: int, label: str, why: str) -> Decision:
@@ -188,8 +188,11 @@ def _spoiled(attempt: Sequence[WindowRecord]) -> bool:
     return not attempt[-1].validity.usable
 
 
-def _why(ranked: Sequence[Standing]) -> str:
+def _why(study: Study, ranked: Sequence[Standing]) -> str:
     best = ranked[0]
+    if study.objective.second is not None:
+        rule = f"`pick: {study.objective.pick}` of {study.objective.metric} and {study.objective.second.metric}"
+        return f"what the rule {rule} puts first of {len(ranked)} variants that were left"
     found = f"the best of {len(ranked)} variants that were left, score {best.score:+.3f} over {best.windows} windows"
     if best.score < 0:
         return found

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from harness.judge import noise, score, verdict
+from harness.judge import noise, score, second, verdict
 from harness.judge.verdict import Verdict
 from harness.ledger.record import History, WindowRecord
 from harness.search import calibrate, cells, confirm, plan, standing
@@ -115,10 +115,15 @@ def _not_measured(study: Study, made: Plan, history: History) -> Verdict | None:
     records = history.of_phase("calibrate")
     places = cells.by_place(records)
     open_cells = len(places) < made.calibrate or not all(cells.settled(attempts) for attempts in places.values())
-    if not records or open_cells or any(score.y(study, record) is not None for record in records):
+    if not records or open_cells:
         return None
-    reason = f"No calibration window gave a value of {study.objective.metric}. Last: {_first_reason(records[-1])}"
-    return verdict.ended("not_measured", reason)
+    for asked in filter(None, (study, second.seen_from(study))):
+        if not any(score.y(asked, record) is not None for record in records):
+            reason = (
+                f"No calibration window gave a value of {asked.objective.metric}. Last: {_first_reason(records[-1])}"
+            )
+            return verdict.ended("not_measured", reason)
+    return None
 
 
 def _all_failed(history: History) -> Verdict | None:

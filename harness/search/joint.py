@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness import variant
+from harness.judge import second
 from harness.judge.effects import OneOff, one_offs
 from harness.ledger.record import History, WindowRecord
 from harness.search import cells, seeds, standing
@@ -35,11 +36,20 @@ MOST_DRAWS = 1000
 
 @dataclass(frozen=True)
 class Told:
-    """One row for the sampler: a level index for each knob, y less the baseline's, constraints (feasible when <= 0)."""
+    """One row for the sampler: a level index for each knob, y less the baseline's, constraints (feasible when <= 0).
+
+    `second` is y by the second objective, None in a study with one.
+    """
 
     params: Mapping[str, int]
     value: float
     constraints: Mapping[str, float]
+    second: float | None = None
+
+    @property
+    def values(self) -> list[float]:
+        """One value for each objective."""
+        return [self.value] if self.second is None else [self.value, self.second]
 
 
 def next_step(study: Study, plan: Plan, history: History) -> Step | None:
@@ -58,23 +68,42 @@ def next_step(study: Study, plan: Plan, history: History) -> Step | None:
 def told(study: Study, history: History) -> list[Told]:
     """Return every row for the sampler in the order of the ledger: the baseline once, then each candidate window.
 
-    A variant that FAILED twice is told as infeasible with the worst value so far; INVALID windows are not told.
+    A variant that FAILED twice is told as infeasible with the worst values so far; INVALID windows are not told, nor
+    those that do not give every objective.
     """
     explored = [record for record in standing.explored(history) if record.phase != "race"]
     baseline = [record for record in explored if record.role == "baseline" and record.validity.usable]
-    values = {entry.record.n: entry.y for entry in standing.relative(study, explored)}
+    values = _values(study, explored)
     tried = {one_off.variant.id: {one_off.knob: one_off.level} for one_off in one_offs(study)}
     holds = dict.fromkeys(standing.shortfalls(study, [], []), 0.0)
-    rows = [Told(_indexes(study, {}), 0.0, {**holds, "failed": 0.0})] if baseline else []
+    level = 0.0 if study.objective.second else None
+    rows = [Told(_indexes(study, {}), 0.0, {**holds, "failed": 0.0}, level)] if baseline else []
     failing = _failing_for_good(explored)
     for record in explored:
         params = _indexes(study, record.proposed or tried.get(record.variant, {}))
         if record.n in values:
             missed = standing.shortfalls(study, [record], baseline)
-            rows.append(Told(params, values[record.n], {**missed, "failed": 0.0}))
+            first, second_y = values[record.n]
+            rows.append(Told(params, first, {**missed, "failed": 0.0}, second_y))
         elif record.n in failing:
-            rows.append(Told(params, max((row.value for row in rows), default=0.0), {**holds, "failed": 1.0}))
+            first, second_y = _worst(rows, level)
+            rows.append(Told(params, first, {**holds, "failed": 1.0}, second_y))
     return rows
+
+
+def _values(study: Study, records: Sequence[WindowRecord]) -> dict[int, tuple[float, float | None]]:
+    """Return y against the baseline by each objective, by the window's number, where all of them were measured."""
+    first = {entry.record.n: entry.y for entry in standing.relative(study, records)}
+    other = second.seen_from(study)
+    if other is None:
+        return {n: (y, None) for n, y in first.items()}
+    beside = {entry.record.n: entry.y for entry in standing.relative(other, records)}
+    return {n: (y, beside[n]) for n, y in first.items() if n in beside}
+
+
+def _worst(rows: Sequence[Told], level: float | None) -> tuple[float, float | None]:
+    first = max((row.value for row in rows), default=0.0)
+    return first, level if level is None else max((row.second or 0.0 for row in rows), default=level)
 
 
 def propose(study: Study, rows: Sequence[Told], number: int) -> dict[str, Level]:
@@ -83,13 +112,14 @@ def propose(study: Study, rows: Sequence[Told], number: int) -> dict[str, Level]
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     space = _space(study)
-    adviser = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=(study.seed + number) % 2**32))
+    sampler = optuna.samplers.TPESampler(seed=(study.seed + number) % 2**32)
+    adviser = optuna.create_study(sampler=sampler, directions=["minimize"] * (2 if study.objective.second else 1))
     for row in rows:
         adviser.add_trial(
             optuna.trial.create_trial(
                 params=dict(row.params),
                 distributions=space,
-                value=row.value,
+                values=row.values,
                 constraints=dict(row.constraints),
             )
         )

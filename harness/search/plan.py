@@ -18,7 +18,9 @@ from harness.judge.effects import one_offs
 from harness.judge.rank import Interval
 from harness.search import sizes
 from harness.search.sizes import ALPHA, Plan, Space
+from harness.study import percentiles
 from harness.study.model import Study
+from harness.study.percentiles import QUANTILE
 
 SMALL_SPACE = 64
 """Up to this many combinations of levels we count the truly different variants, to not search longer than there are."""
@@ -28,10 +30,6 @@ MOST_COUNTED = 4096
 
 OVERHEAD_S, DRAIN_S, FIRST_BUILD_S, NEW_VARIANT_S = 1.0, 0.5, 40.0, 1.0
 """Estimated seconds: a window's start and stop, its drain when nothing is stuck, the first build, a further one."""
-
-QUANTILE = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99, "p999": 0.999}
-ENOUGH_BEYOND = 100
-"""Requests beyond the scored percentile that a window should have: 10,000 requests for p99."""
 
 
 def plan(study: Study) -> Plan:
@@ -140,7 +138,6 @@ def _notes(study: Study, first: Plan, made: Plan) -> tuple[str, ...]:
         _claim_note(study, made),
         _constraints_note(study),
         _visible_note(study, made),
-        _requests_note(study),
     ]
     return tuple(note for note in notes if note)
 
@@ -179,25 +176,6 @@ def _visible_note(study: Study, made: Plan) -> str:
     )
 
 
-def _requests_note(study: Study) -> str:
-    quantile, requests = QUANTILE.get(study.objective.metric), _requests(study)
-    if quantile is None or requests is None or requests * (1 - quantile) >= ENOUGH_BEYOND - 1e-6:
-        return ""
-    return (
-        f"A window has about {requests:.0f} requests, so only {requests * (1 - quantile):.0f} lie beyond "
-        f"{study.objective.metric}: measure longer, or at a higher rate, for at least {ENOUGH_BEYOND}."
-    )
-
-
 def _sampling_floor(study: Study) -> float | None:
-    quantile, requests = QUANTILE.get(study.objective.metric), _requests(study)
+    quantile, requests = QUANTILE.get(study.objective.metric), percentiles.scored(study, study.objective)
     return None if quantile is None or requests is None else noise.sampling_floor(requests, quantile)
-
-
-def _requests(study: Study) -> float | None:
-    """Return how many requests of the scored kind a window has; None under closed load, where the target decides."""
-    if study.load.rate is None:
-        return None
-    weights = {request.name: request.weight for request in study.load.requests}
-    share = weights[study.objective.of] / sum(weights.values()) if study.objective.of else 1.0
-    return study.load.rate * share * study.window.measure_s

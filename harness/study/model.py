@@ -164,13 +164,24 @@ Metric = Literal[
 ]
 
 
+Pick = Literal["first", "second", "balanced"]
+
+
 @dataclass(frozen=True)
 class Objective:
-    """What is made better. `of` is the name of one request kind, None for all offered requests."""
+    """What is made better. `of` is the name of one request kind, None for all offered requests.
+
+    With a `second` objective, `pick` says which variant is confirmed: "first" the best by the first; "second" the best by
+    the second of those that give up at most `within` (a fraction) of the first's best; "balanced" the least product of
+    both against the baseline. The claim is about the first in any case.
+    """
 
     direction: Literal["minimize", "maximize"]
     metric: Metric
     of: str | None = None
+    second: Objective | None = None
+    pick: Pick = "first"
+    within: float = 0.0
 
 
 @dataclass(frozen=True)

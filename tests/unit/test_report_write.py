@@ -209,3 +209,35 @@ def test_a_confirmation_that_is_unfinished_or_torn_is_passed_over(tmp_path):
         (folder / "confirm" / name / "summary.json").write_text(content)
 
     assert report.write(folder)["confirmations"] == []
+
+
+TWO = {
+    **canned_run.OBJECTIVE,
+    "second": {"direction": "minimize", "metric": "cpu_per_request", "of": None},
+    "pick": "second",
+    "within": 0.05,
+}
+
+
+def test_two_objectives_give_a_table_of_trade_offs_with_the_picked_one_marked(tmp_path):
+    folder = canned_run.write(tmp_path, changes={"objective": TWO})
+    summary = report.write(folder)
+    picked = [point["values"] for point in summary["pareto"] if point["picked"]]
+
+    assert picked in ([], [canned_run.BLOCKING])
+    assert all(len(point["gains"]) == 2 and point["windows"] >= 0 for point in summary["pareto"])
+    assert summary["second"]["metric"] == "cpu_per_request"
+    assert summary["second"]["interval"][0] <= summary["second"]["estimate"] <= summary["second"]["interval"][1]
+    for page in ("report.html", "runbook.md"):
+        text = (folder / page).read_text()
+        assert "Two objectives" in text
+        assert "the best CPU per request of those that give up at most 5 % of the best p95" in text
+        assert "no claim rests on it" in text
+
+
+def test_one_objective_has_no_table_of_trade_offs(tmp_path):
+    folder = canned_run.write(tmp_path)
+    summary = report.write(folder)
+
+    assert (summary["pareto"], summary["second"]) == ([], None)
+    assert "Two objectives" not in (folder / "report.html").read_text()
