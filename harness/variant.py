@@ -52,9 +52,9 @@ class Step:
 
 @dataclass(frozen=True)
 class Decision:
-    """Something decided, not measured: the plan, the freeze of the winner, a look, the verdict. Plain JSON inside."""
+    """Something decided, not measured: plan, notice, freeze of the winner, look, verdict. Plain JSON inside."""
 
-    kind: Literal["plan", "freeze", "look", "verdict"]
+    kind: Literal["plan", "notice", "freeze", "look", "verdict"]
     content: Mapping[str, Any]
 
 

@@ -59,11 +59,13 @@ def _optimize(asked: Asked) -> None:
     from harness.study import load
 
     study = load(asked.study)
+    planned = plan.plan(study)
+    if not plan.can_claim(study, planned):  # said before anything is spent
+        raise StudyError(f"{asked.study}: {' '.join(planned.notes)}")
     with host_lock(f"{study.name} in {asked.results.resolve()}", asked.wait_s):
         resumed = _wanted(asked, opening.unfinished(study, asked.results, asked.backend))
         with opening.opened(study, asked.results, asked.backend, resumed) as opened:
-            again = f"harness optimize {asked.study} --resume"
-            running.run(opened, plan.plan(opened.study), again, quiet=asked.quiet)
+            running.run(opened, plan.plan(opened.study), f"harness optimize {asked.study} --resume", quiet=asked.quiet)
         running.finish(opened, as_json=asked.as_json, fail_on=asked.fail_on)
 
 

@@ -6,13 +6,16 @@ Never writes, and never needs more than run.json: a ledger that is not there yet
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import harness
 from harness import variant as variants
 from harness.errors import StudyError
+from harness.judge import rank, verdict
 from harness.judge.guards import Pairs
 from harness.judge.verdict import Look, Verdict
 from harness.ledger.folder import RunFolder
@@ -114,12 +117,36 @@ def run(folder: Path) -> Run:
     facts = _facts(place)
     history = read_history(place)
     try:
-        return _run(place, facts, history)
+        made = _run(place, facts, history)
+        changed = _changed_look(made)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StudyError(
             f"{place.run_json} or a decision beside it cannot be read ({type(error).__name__}: {error}). "
             "It was changed by hand; put it back as it was."
         ) from error
+    if changed is not None:
+        raise StudyError(
+            f"{place.decisions_jsonl}: look {changed} does not follow from the pairs in {place.windows_jsonl}: one of the two "
+            "was changed by hand, so nothing can be claimed. Put them back as they were, or run the study again."
+        )
+    return made
+
+
+def _changed_look(made: Run) -> int | None:
+    """Return the number of the first look that its own pairs contradict; None where all follow from them.
+
+    Only looks of this version are checked: another may have had another rule.
+    """
+    if made.harness != harness.__version__:
+        return None
+    for record in made.history.decisions:
+        if record.kind == "look":
+            seen = made.history.model_copy(update={"windows": made.history.windows[: record.after]})
+            d = verdict.differences(made.study, confirm.usable_pairs(seen))
+            look = Look.from_json(record.content)
+            if look.pairs != len(d) or not math.isclose(look.p, rank.signed_rank_p(d), rel_tol=1e-6):
+                return look.number
+    return None
 
 
 def change_words(change: Mapping[str, Level]) -> str:

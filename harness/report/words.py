@@ -11,6 +11,7 @@ from harness.judge.effects import Effect
 from harness.judge.verdict import Verdict
 from harness.report import formats
 from harness.report.read import Run, change_words
+from harness.search import notices
 from harness.study.model import Objective
 
 FALSE_CLAIMS = (
@@ -24,6 +25,7 @@ UNJUDGED: Mapping[str, str] = {
     "baseline_failed": "the baseline failed, so nothing can be compared",
     "not_measured": "the objective could not be measured",
     "machine_not_ready": "the machine was too busy to judge anything",
+    "windows_fail": "too many windows failed, one after the other",
     "out_of_time": "the time was over before anything could be judged",
 }
 """What the headline says where no pairs spoke; the whole reason stands below it."""
@@ -75,6 +77,7 @@ def remarks(run: Run) -> tuple[str, ...]:
             said.append(f"The gain may be less than the {least} that the study asks for (min_effect).")
     elif verdict.reason_code != "judged" and verdict.reason:
         said.append(verdict.reason)
+    said += notices.said(run.history)
     advice = cores_advice(run)
     return (*said, advice) if advice else tuple(said)
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from harness.ledger.record import History
-from harness.search import calibrate, confirm, ending, joint, plan, race, screen
+from harness.search import calibrate, confirm, ending, joint, notices, plan, race, screen
 from harness.search.sizes import Plan
 from harness.study.model import Study
 from harness.variant import Decision, Step
 
 PHASES: dict[str, Callable[[Study, Plan, History], Step | Decision | None]] = {
     "calibrate": calibrate.next_step,
+    "notice": notices.next_step,
     "screen": screen.next_step,
     "search": joint.next_step,
     "race": race.next_step,

@@ -25,6 +25,9 @@ INVALID_IN_A_ROW = 5
 TRIED_IN_VAIN = 5
 """So many places in the design without one usable window of any candidate mean that none will come."""
 
+FAILED_IN_A_ROW = 10
+"""So many windows in a row that failed, after others had run, mean that something broke on the way."""
+
 FAILURES_OF_A_SIDE = 2
 """A side of the confirmation that fails so often is unstable."""
 
@@ -35,6 +38,7 @@ def early(study: Study, made: Plan, history: History) -> Verdict | None:
         _machine_not_ready(history)
         or _baseline_failed(history)
         or _winner_unstable(history)
+        or _windows_fail(history)
         or _not_measured(study, made, history)
         or _all_failed(history)
     )
@@ -108,6 +112,15 @@ def _winner_unstable(history: History) -> Verdict | None:
         return None
     reason = f"Not confirmed: unstable. The winner failed twice in the confirmation: {_first_reason(failed[-1])}"
     return verdict.ended("winner_unstable", reason, _tested(history))
+
+
+def _windows_fail(history: History) -> Verdict | None:
+    last = history.windows[-FAILED_IN_A_ROW:]
+    ran_before = any(record.validity.usable and record.role == "candidate" for record in history.windows)
+    if len(last) < FAILED_IN_A_ROW or not ran_before or any(record.validity is not Validity.FAILED for record in last):
+        return None
+    reason = f"{len(last)} windows in a row failed, though others had run before. Last: {_first_reason(last[-1])}"
+    return verdict.ended("windows_fail", reason, _tested(history))
 
 
 def _not_measured(study: Study, made: Plan, history: History) -> Verdict | None:

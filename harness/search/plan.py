@@ -47,6 +47,11 @@ def plan(study: Study) -> Plan:
     return replace(made, notes=_notes(study, first, made))
 
 
+def can_claim(study: Study, plan: Plan) -> bool:
+    """Whether the plan's pairs can show anything; true where no level makes another program, as nothing is asked then."""
+    return plan.pairs >= rank.fewest_pairs(ALPHA) or _space(study).variants == 0
+
+
 def seconds_per_window(study: Study) -> float:
     """Return how long one window of a variant seen before takes, as an estimate."""
     times = study.window
@@ -153,9 +158,19 @@ def _claim_note(study: Study, made: Plan) -> str:
     if made.pairs == 0 and made.search == 0 and made.screen_blocks == 0:
         permitted = " that its constraints permit" if study.constraints else ""
         return f"No level of this study makes another program than the baseline{permitted}: nothing can be compared."
-    if made.pairs < rank.fewest_pairs(ALPHA):
-        return f"{made.pairs} pairs are too few for any claim: give more windows or more time."
-    return ""
+    return "" if can_claim(study, made) else f"{made.pairs} pairs are too few for any claim. {_sufficient(study)}"
+
+
+def _sufficient(study: Study) -> str:
+    """Return what the smallest budget that allows a claim would be."""
+    space, enough = _space(study), rank.fewest_pairs(ALPHA)
+    larger = reversed(list(sizes.of_phases(study.phases, space))) if study.phases else sizes.growing(space)
+    least = next(made for made in larger if made.pairs >= enough)
+    minutes = math.ceil(cost_seconds(study, least) / 60)
+    return (
+        f"{least.windows} windows, about {minutes} minutes, are the fewest that allow one: give budget.windows at least "
+        f"{least.windows} and budget.time {minutes}m, or shorten the window."
+    )
 
 
 def _constraints_note(study: Study) -> str:
