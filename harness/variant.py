@@ -52,9 +52,9 @@ class Step:
 
 @dataclass(frozen=True)
 class Decision:
-    """Something decided, not measured: plan, notice, freeze of the winner, look, verdict. Plain JSON inside."""
+    """Something decided, not measured: plan, notice, inert knobs, freeze of the winner, look, verdict. Plain JSON inside."""
 
-    kind: Literal["plan", "notice", "freeze", "look", "verdict"]
+    kind: Literal["plan", "notice", "inert", "freeze", "look", "verdict"]
     content: Mapping[str, Any]
 
 

@@ -97,7 +97,7 @@ class Progressing:
         del study, history
         if self.quiet:
             return
-        if record.kind == "notice":
+        if record.kind in {"notice", "inert"}:
             self._line(f"          {record.content['words']}")
         if record.kind == "freeze":
             values = record.content.get("winner") or {}

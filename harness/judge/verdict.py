@@ -29,6 +29,7 @@ ReasonCode = Literal[
     "not_measured",
     "machine_not_ready",
     "windows_fail",
+    "all_inert",
     "out_of_time",
 ]
 """Why the call is what it is, for programs. "judged": the pairs spoke."""

@@ -20,6 +20,7 @@ from harness.report.charts import Interval, Point
 from harness.report.confirmations import confirmations
 from harness.report.drawing import Spec
 from harness.report.read import Run
+from harness.search import inert
 from harness.window.measurement import Validity
 
 HERE = Path(__file__).parent
@@ -73,6 +74,7 @@ def _content(run: Run) -> dict[str, Any]:
         "timing": timing.timing(run),
         "lost_pairs": _lost_pairs(run),
         "confirmations": confirmations(run),
+        "inert": inert.words(run.history),
         "trade_offs": tables.trade_offs(run),
         "second": tables.second_words(run),
         "rule": words.rule(run),

@@ -16,6 +16,7 @@ from harness.ledger.record import WindowRecord
 from harness.report import files, read, tables, timing, words
 from harness.report.confirmations import confirmations
 from harness.report.read import Run
+from harness.search import inert
 from harness.window.measurement import Validity
 
 SCHEMA = 1
@@ -57,6 +58,7 @@ def summary(run: Run) -> dict[str, Any]:
         "timing": asdict(timing.timing(run)),
         "pareto": [_trade_off(row) for row in tables.trade_offs(run)],
         "second": None if beside is None else asdict(beside),
+        "inert": {"knobs": inert.skipped(run.history), "windows_saved": _saved(run)},
         "confirms": run.confirms,
         "confirmations": [asdict(found) for found in confirmations(run)],
     }
@@ -89,6 +91,10 @@ def _effect(row: tables.EffectRow) -> dict[str, Any]:
         "p_holm": effect.p_holm,
         "call": effect.call,
     }
+
+
+def _saved(run: Run) -> int:
+    return int((run.history.decision("inert") or {"windows_saved": 0})["windows_saved"])
 
 
 def _trade_off(row: tables.TradeOff) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from harness.judge.effects import Effect
 from harness.ledger.record import History, WindowRecord
 from harness.report import formats, words
 from harness.report.read import Run, change_words, level_words
-from harness.search import pareto
+from harness.search import inert, pareto
 from harness.study.model import UNSET, Level
 from harness.window.figures import LEAST_BEYOND
 from harness.window.measurement import Figures
@@ -62,7 +62,8 @@ def effects(run: Run) -> tuple[EffectRow, ...]:
     """Return the one-variable-at-a-time levels with their effects, as far as measured; none of a later confirmation."""
     if run.confirms is not None:
         return ()
-    return tuple(_effect_row(run, effect) for effect in judge_effects.screen(run.study, _with_ids_of_today(run)))
+    searched = inert.without(run.study, run.history)
+    return tuple(_effect_row(run, effect) for effect in judge_effects.screen(searched, _with_ids_of_today(run)))
 
 
 def trade_offs(run: Run) -> tuple[TradeOff, ...]:

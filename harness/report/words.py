@@ -31,6 +31,10 @@ UNJUDGED: Mapping[str, str] = {
 """What the headline says where no pairs spoke; the whole reason stands below it."""
 
 
+NOTHING_LEFT: Mapping[str, str] = {"all_inert": "no knob of this study can matter under this load"}
+"""What the headline says where a study ends because there is nothing to compare, if there is more to say."""
+
+
 def headline(run: Run) -> str:
     """Return the verdict as one sentence."""
     verdict = run.verdict
@@ -197,7 +201,7 @@ def _no_change(run: Run, verdict: Verdict) -> str:
     if verdict.reason_code == "not_resolvable":
         return f"the difference in {metric} {_with(verdict)} is below the noise floor of this host, so not resolvable"
     if verdict.reason_code != "judged" and verdict.call == "same":
-        return "there was nothing to compare"
+        return NOTHING_LEFT.get(verdict.reason_code, "there was nothing to compare")
     if verdict.reason_code != "judged":
         return UNJUDGED.get(verdict.reason_code, "the study could not be judged")
     if verdict.call == "same":

@@ -13,7 +13,7 @@ import numpy as np
 from harness.judge import noise, score, second, verdict
 from harness.judge.verdict import Verdict
 from harness.ledger.record import History, WindowRecord
-from harness.search import calibrate, cells, confirm, plan, standing
+from harness.search import calibrate, cells, confirm, inert, plan, standing
 from harness.search.sizes import Plan
 from harness.study.model import Study
 from harness.variant import Decision, Role, Step
@@ -41,6 +41,7 @@ def early(study: Study, made: Plan, history: History) -> Verdict | None:
         or _windows_fail(history)
         or _not_measured(study, made, history)
         or _all_failed(history)
+        or inert.all_of_them(study, history)
     )
 
 

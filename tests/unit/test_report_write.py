@@ -6,7 +6,11 @@ import pytest
 
 from harness import report
 from harness.errors import MachineError
+from harness.judge import verdict
+from harness.ledger.folder import RunFolder
+from harness.ledger.ledger import Ledger
 from harness.report.summary import headline
+from harness.variant import Decision
 
 EVERY = {"report.html", "runbook.md", "summary.json", "recommended"}
 
@@ -241,3 +245,18 @@ def test_one_objective_has_no_table_of_trade_offs(tmp_path):
 
     assert (summary["pareto"], summary["second"]) == ([], None)
     assert "Two objectives" not in (folder / "report.html").read_text()
+
+
+def test_knobs_that_were_left_out_stand_in_the_report_with_reason_and_saving(tmp_path):
+    folder = canned_run.write(tmp_path, finished=False)
+    said = "Not searched: max_blocking_threads: no blocking work under this load. This saves 2 windows."
+    content = {"knobs": {"max_blocking_threads": "no blocking work"}, "levels": 1, "windows_saved": 2, "pairs": 0}
+    Ledger(RunFolder(folder)).append_decision(Decision("inert", {**content, "words": said}), 0.0)
+    canned_run.decide(folder, verdict.ended("all_inert", "No knob can matter.", call="same"))
+    summary = report.write(folder)
+
+    assert summary["inert"] == {"knobs": {"max_blocking_threads": "no blocking work"}, "windows_saved": 2}
+    assert summary["headline"] == "No change: no knob of this study can matter under this load"
+    assert "max_blocking_threads" not in {row["knob"] for row in summary["effects"]}
+    for page in ("report.html", "runbook.md"):
+        assert said in (folder / page).read_text()
