@@ -52,9 +52,9 @@ class Step:
 
 @dataclass(frozen=True)
 class Decision:
-    """Something decided, not measured: plan, notice, inert knobs, freeze of the winner, look, verdict. Plain JSON inside."""
+    """Something decided, not measured: from suggestions and plan to the winner's freeze and the verdict. Plain JSON inside."""
 
-    kind: Literal["plan", "notice", "inert", "freeze", "look", "verdict"]
+    kind: Literal["suggest", "plan", "notice", "inert", "freeze", "look", "verdict"]
     content: Mapping[str, Any]
 
 

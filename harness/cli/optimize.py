@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,8 @@ from harness.cli import running
 from harness.errors import StudyError
 
 if TYPE_CHECKING:
-    from harness.opening import Unfinished
+    from harness.opening import Opened, Unfinished
+    from harness.search.mirror import Mirror
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class Asked:
     quiet: bool
     as_json: bool
     fail_on: tuple[str, ...]
+    warm_start: bool
+    optuna_storage: str | None
 
 
 @click.command("optimize", epilog="Example: harness optimize studies/quickstart.yaml --backend docker")
@@ -44,6 +48,12 @@ class Asked:
 )
 @click.option("--quiet", is_flag=True, help="No progress lines.")
 @click.option("--json", "as_json", is_flag=True, help="Print summary.json instead of words at the end.")
+@click.option(
+    "--warm-start", is_flag=True, help="Try early what earlier runs of this study confirmed; suggestions only."
+)
+@click.option(
+    "--optuna-storage", metavar="URL", help="Mirror the windows there for optuna-dashboard, as sqlite:///optuna.db."
+)
 @running.fail_on
 def command(**flags: object) -> None:
     """Run STUDY: search, confirm, report. Ctrl-C keeps what was measured; the same command goes on later."""
@@ -55,17 +65,23 @@ def command(**flags: object) -> None:
 def _optimize(asked: Asked) -> None:
     from harness import opening
     from harness.ledger.lock import host_lock
-    from harness.search import plan
+    from harness.search import mirror, plan
     from harness.study import load
 
     study = load(asked.study)
     planned = plan.plan(study)
     if not plan.can_claim(study, planned):  # said before anything is spent
         raise StudyError(f"{asked.study}: {' '.join(planned.notes)}")
+    if asked.optuna_storage is not None:
+        mirror.check(asked.optuna_storage)
     with host_lock(f"{study.name} in {asked.results.resolve()}", asked.wait_s):
         resumed = _wanted(asked, opening.unfinished(study, asked.results, asked.backend))
         with opening.opened(study, asked.results, asked.backend, resumed) as opened:
-            running.run(opened, plan.plan(opened.study), f"harness optimize {asked.study} --resume", quiet=asked.quiet)
+            mirrored = _mirror(asked, opened)
+            if asked.warm_start and resumed is None:
+                _suggest(asked, opened)
+            again = f"harness optimize {asked.study} --resume"
+            running.run(opened, plan.plan(opened.study), again, quiet=asked.quiet, mirror=mirrored)
         running.finish(opened, as_json=asked.as_json, fail_on=asked.fail_on)
 
 
@@ -89,3 +105,29 @@ def _wanted(asked: Asked, found: Unfinished | None) -> Unfinished | None:
         question = f"{found.folder.path} is unfinished with {found.windows} windows. Go on with it?"
         return found if click.confirm(question, default=True, err=True) else None
     return found
+
+
+def _mirror(asked: Asked, opened: Opened) -> Mirror | None:
+    """Return the mirror that was asked for, with the windows that are in the ledger already."""
+    if asked.optuna_storage is None:
+        return None
+    from harness.search.mirror import Mirror
+
+    made = Mirror(asked.optuna_storage, opened.ledger.folder.run_id, opened.study)
+    made.catch_up(opened.ledger.history)
+    return made
+
+
+def _suggest(asked: Asked, opened: Opened) -> None:
+    """Write what earlier runs of the study confirmed, newest first, as suggestions into the ledger of a fresh run."""
+    from harness.cli.console import say
+    from harness.ledger.folder import runs
+    from harness.ledger.ledger import read_history
+    from harness.search import suggest
+
+    own = opened.ledger.folder
+    earlier = [run for run in reversed(runs(asked.results, opened.study.name)) if run != own]
+    made = suggest.decision(opened.study, ((run.run_id, read_history(run)) for run in earlier))
+    if made is not None:
+        opened.ledger.append_decision(made, time.time())
+    say("warm start: no earlier run of this study suggests anything" if made is None else str(made.content["words"]))

@@ -14,8 +14,13 @@ import click
 from harness.errors import ConditionMet, Interrupted, MachineError, TooFewWindows
 
 if TYPE_CHECKING:
+    from harness.cli.console import Progressing
+    from harness.ledger.record import DecisionRecord, History, WindowRecord
     from harness.opening import Opened
+    from harness.search.mirror import Mirror
     from harness.search.sizes import Plan
+    from harness.study.model import Study
+    from harness.variant import Step
 
 FAILING = ("worse", "better", "inconclusive")
 """The calls that --fail-on may name."""
@@ -38,7 +43,34 @@ def _calls(_context: click.Context, _option: click.Parameter, given: tuple[str, 
     return named
 
 
-def run(opened: Opened, planned: Plan, again: str, *, quiet: bool) -> None:
+class Mirrored:
+    """Shows a run as `shown` does and keeps a mirror of its ledger up to date. Implements `loop.Watcher`."""
+
+    def __init__(self, shown: Progressing, mirror: Mirror) -> None:
+        """`mirror` is told of each window after it is in the ledger."""
+        self.shown = shown
+        self.mirror = mirror
+
+    def step(self, study: Study, history: History, step: Step) -> None:
+        """Show what runs now."""
+        self.shown.step(study, history, step)
+
+    def measured(self, study: Study, history: History, record: WindowRecord) -> None:
+        """Show the window, then mirror it; the first fault of the mirror is said and is its last word."""
+        from harness.cli.console import say
+
+        self.shown.measured(study, history, record)
+        was_broken = self.mirror.broken
+        self.mirror.catch_up(history.model_copy(update={"windows": (*history.windows[: record.n - 1], record)}))
+        if self.mirror.broken != was_broken:
+            say(self.mirror.broken)
+
+    def decided(self, study: Study, history: History, record: DecisionRecord) -> None:
+        """Show the decision."""
+        self.shown.decided(study, history, record)
+
+
+def run(opened: Opened, planned: Plan, again: str, *, quiet: bool, mirror: Mirror | None = None) -> None:
     """Carry the run out from wherever its ledger stands; `again` is the command that goes on after an interruption."""
     from harness import loop
     from harness.cli.console import Progressing, say
@@ -51,7 +83,8 @@ def run(opened: Opened, planned: Plan, again: str, *, quiet: bool) -> None:
     seconds = plan.seconds_per_window(study)
     try:
         with Progressing(planned_windows=planned.windows, seconds_per_window=seconds, quiet=quiet) as progress:
-            loop.run(study, opened.ledger, opened.bench, progress)
+            watcher = progress if mirror is None else Mirrored(progress, mirror)
+            loop.run(study, opened.ledger, opened.bench, watcher)
     except KeyboardInterrupt:
         kept = len(opened.ledger.history.windows)
         raise Interrupted(f"interrupted; {kept} windows are kept in {folder}; go on with: {again}") from None

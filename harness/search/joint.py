@@ -14,7 +14,7 @@ from harness import variant
 from harness.judge import second
 from harness.judge.effects import OneOff, one_offs
 from harness.ledger.record import History, WindowRecord
-from harness.search import cells, seeds, standing
+from harness.search import cells, seeds, standing, suggest
 from harness.search.cells import Cell
 from harness.search.sizes import Plan
 from harness.study.model import Level, Study
@@ -156,8 +156,8 @@ def _again(record: WindowRecord) -> Cell:
 
 
 def _proposal(study: Study, history: History, position: int) -> dict[str, Level]:
-    """Return what to try: the best one-off again, then the two best together, then what the sampler says."""
-    start = _from_screen(study, history)
+    """Return what to try: the start, then what the sampler says."""
+    start = _start(study, history)
     if position < len(start):
         return start[position]
     rows, unable = told(study, history), cells.infeasible(standing.explored(history))
@@ -178,6 +178,13 @@ def _any_permitted(study: Study, position: int) -> dict[str, Level]:
         if variant.permitted(study, variant.of(study, drawn)):
             return drawn
     return {knob.name: knob.baseline for knob in study.knobs}
+
+
+def _start(study: Study, history: History) -> list[dict[str, Level]]:
+    """Return what is tried first: the best one-off again, the two best together, then what earlier runs suggest."""
+    wanted = [*_from_screen(study, history), *suggest.assignments(study, history)]
+    different = {variant.of(study, levels).id: levels for levels in reversed(wanted)}
+    return [levels for levels in wanted if different.pop(variant.of(study, levels).id, None) is not None]
 
 
 def _from_screen(study: Study, history: History) -> list[dict[str, Level]]:

@@ -72,6 +72,13 @@ def test_a_budget_too_small_for_any_claim_is_refused_before_it_is_spent(harness)
     assert not (harness.folder / "results").exists()
 
 
+def test_an_optuna_storage_that_cannot_be_opened_is_refused_before_anything_is_spent(harness):
+    done = harness("optimize", "small.yaml", "--optuna-storage", "sqlite:////nowhere/of/mine.db", *WAIT)
+
+    refused(done, 2, "--optuna-storage: the storage cannot be opened (sqlite", "sqlite:///optuna.db")
+    assert not (harness.folder / "results").exists()
+
+
 def test_more_cores_than_there_are_is_the_machines_fault(harness):
     harness.study.write_text(harness.study.read_text().replace("memory: 256MiB", "cpus: 900"))
 
