@@ -14,6 +14,10 @@ from harness.cli import running
 from harness.errors import StudyError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from harness.ledger.folder import RunFolder
+    from harness.ledger.record import History
     from harness.opening import Opened, Unfinished
     from harness.search.mirror import Mirror
 
@@ -122,12 +126,23 @@ def _suggest(asked: Asked, opened: Opened) -> None:
     """Write what earlier runs of the study confirmed, newest first, as suggestions into the ledger of a fresh run."""
     from harness.cli.console import say
     from harness.ledger.folder import runs
-    from harness.ledger.ledger import read_history
     from harness.search import suggest
 
     own = opened.ledger.folder
     earlier = [run for run in reversed(runs(asked.results, opened.study.name)) if run != own]
-    made = suggest.decision(opened.study, ((run.run_id, read_history(run)) for run in earlier))
+    made = suggest.decision(opened.study, _readable(earlier))
     if made is not None:
         opened.ledger.append_decision(made, time.time())
     say("warm start: no earlier run of this study suggests anything" if made is None else str(made.content["words"]))
+
+
+def _readable(earlier: Sequence[RunFolder]) -> Iterator[tuple[str, History]]:
+    """Yield (run, its ledger) of each earlier run; one that was damaged is said and passed over."""
+    from harness.cli.console import say
+    from harness.ledger.ledger import read_history
+
+    for run in earlier:
+        try:
+            yield run.run_id, read_history(run)
+        except StudyError as error:
+            say(f"warm start passes over {run.path}: {error}")
