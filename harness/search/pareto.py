@@ -42,7 +42,8 @@ def _points(study: Study, history: History) -> list[Point]:
     explored = standing.explored(history)
     beside = {entry.record.n: entry.y for entry in standing.relative(other, explored)}
     base = variant.baseline(study)
-    found = [Point(base.id, base.values, 0, (0.0, 0.0))]
+    measured = sum(record.role == "baseline" and record.validity.usable for record in explored)
+    found = [Point(base.id, base.values, measured, (0.0, 0.0))]
     for group in standing.feasible(study, explored):
         both = [(entry.y, beside[entry.record.n]) for entry in group if entry.record.n in beside]
         if both:
