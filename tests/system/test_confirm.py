@@ -17,6 +17,16 @@ def refused(done, code, *words):
         assert word in done.stderr
 
 
+def finished(harness):
+    """Return the folder of a finished run with a variant to confirm; on a machine too busy for one the test is skipped."""
+    done = harness("optimize", "small.yaml", "--backend", "process", *WAIT)
+    (run,) = (path.parent for path in harness.folder.glob(FOLDERS))
+    assert done.returncode in {0, 4}, done.stderr
+    if not any(window["role"] == "candidate" and window["metrics"] for window in harness.windows()):
+        pytest.skip("the machine is too busy to measure any variant")
+    return run
+
+
 def test_a_folder_that_is_no_run_cannot_be_confirmed(harness):
     refused(harness("confirm", "."), 2, "no run.json", "results/STUDY/STAMP")
 
@@ -60,15 +70,13 @@ def test_a_call_that_there_is_not_is_refused(harness, command):
 @pytest.mark.load
 def test_a_finished_run_is_confirmed_again_in_a_folder_of_its_own(harness):
     harness.study.write_text(harness.study.read_text().replace("[inline, spawn_blocking]", "[spawn_blocking, inline]"))
-    first = harness("optimize", "small.yaml", "--backend", "process", *WAIT)
-    (run,) = (path.parent for path in harness.folder.glob(FOLDERS))
+    run = finished(harness)
     ledger = {name: (run / name).read_bytes() for name in ("windows.jsonl", "decisions.jsonl", "run.json")}
     verdict = json.loads((run / "summary.json").read_text())["verdict"]
     again = harness("confirm", str(run.relative_to(harness.folder)), "--fail-on", "better,worse,inconclusive", *WAIT)
     (folder,) = run.glob("confirm/*")
     kept, own = (json.loads((at / "summary.json").read_text()) for at in (run, folder))
 
-    assert first.returncode in {0, 4}, first.stderr
     assert "one extra test at 5%" in again.stderr
     assert {name: (run / name).read_bytes() for name in ledger} == ledger
     assert kept["verdict"] == verdict
@@ -83,8 +91,7 @@ def test_a_finished_run_is_confirmed_again_in_a_folder_of_its_own(harness):
 @pytest.mark.cargo
 @pytest.mark.load
 def test_a_confirmation_that_was_interrupted_goes_on_with_its_own_flips(harness):
-    assert harness("optimize", "small.yaml", "--backend", "process", "--quiet", *WAIT).returncode in {0, 4}
-    (run,) = (path.parent for path in harness.folder.glob(FOLDERS))
+    run = finished(harness)
     process = harness.start("confirm", str(run), *WAIT)
     ledger = lambda: list(Path(run).glob("confirm/*/windows.jsonl"))  # noqa: E731
     harness.wait_until(lambda: ledger() and ledger()[0].read_text().count("\n") >= 2, process)
