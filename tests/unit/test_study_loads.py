@@ -15,7 +15,7 @@ target: {{template: echo}}
 load:
 {load}
 window: {{warmup: 2s, measure: 8s}}
-objective: {{minimize: p95}}
+objective: {{maximize: throughput}}
 knobs:
   event_interval: [31, 61]
 """
