@@ -143,6 +143,11 @@ class Load:
     locustfile: Path | None = None
 
     @property
+    def open_connections(self) -> int:
+        """How many connections a window holds open."""
+        return self.connections + (self.websocket.idle if self.websocket else 0)
+
+    @property
     def peak_rate(self) -> float | None:
         """The highest rate that an open load ever asks for, in requests a second; of a trace, over any second."""
         if self.trace_s:
