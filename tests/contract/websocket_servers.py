@@ -1,12 +1,15 @@
 """WebSocket servers of known behaviour, in a process of their own: `python websocket_servers.py NAME`, prints its port.
 
-Counts handshakes and messages and prints "handshakes messages pongs" when its standard input is closed.
+Counts and prints "handshakes messages pongs" when its standard input is closed. With PORT and ADMIN_PORT in its
+environment it serves there, and answers on the admin port as a target's probe does: handshakes are its requests.
 """
 
 import asyncio
+import os
 import sys
 import time
 
+import servers
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import (
     AcceptConnection,
@@ -34,6 +37,11 @@ class Behaviour:
     def __init__(self, name):
         self.name, self.messages, self.handshakes, self.begun = name, 0, 0, time.monotonic()
         self.clients, self.spoke, self.lot, self.pongs, self.connections = {}, set(), [], 0, 0
+
+    @property
+    def count(self):
+        """The requests that the HTTP side of a server sees."""
+        return self.handshakes
 
     async def answer(self, event, frames, writer):
         self.messages += 1
@@ -146,6 +154,11 @@ class Behaviour:
         else:
             await self.echo(event, frames, writer)
 
+    async def asks_itself(self, event, frames, writer):
+        """Counts every tenth message as one more handshake, as if somebody else had connected."""
+        self.handshakes += self.messages % 10 == 0
+        await self.echo(event, frames, writer)
+
     async def mute(self, event, frames, writer):
         """Takes every handshake and never says a word."""
 
@@ -198,7 +211,12 @@ async def serve(name):  # noqa: C901 - the treatments of one connection, side by
         elif isinstance(event, Message):
             await behaviour.answer(event, frames, writer)
 
-    server = await asyncio.start_server(connected, "127.0.0.1", 0, backlog=4096)
+    port = int(os.environ.get("PORT", "0"))
+    server = await asyncio.start_server(connected, "127.0.0.1", port, backlog=4096)
+    if "ADMIN_PORT" in os.environ:
+        admin_port = int(os.environ["ADMIN_PORT"])
+        async with await asyncio.start_server(servers.answering(behaviour), "127.0.0.1", admin_port) as probe:
+            await probe.serve_forever()
     print(server.sockets[0].getsockname()[1], flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
     print(behaviour.handshakes, behaviour.messages, behaviour.pongs, flush=True)
