@@ -36,7 +36,7 @@ from locust.runners import LocalRunner
 from locust.stats import StatsEntry, bucket_response_time
 from locust.util.load_locustfile import load_locustfile
 
-from harness.load import native, samples, websocket
+from harness.load import native, samples, verify_websocket, websocket
 from harness.load.connection import Connection
 from harness.load.engine import Engine
 from harness.load.job import COMPLETED, Job, TargetRefused, connect_limit_s
@@ -166,7 +166,7 @@ def _by_websocket(window: Window) -> tuple[Samples, dict[str, Any]]:
     """Hold connections open and send messages on some of them, in this process."""
     job, engine, room, ended = window.job, _engine(), websocket.Room(), Event()
     _allow_files(job.load.open_connections + _SPARE_FILES)
-    websocket.verify(job)
+    verify_websocket.verify(job)
     links: list[websocket.WebSocketLink] = []
 
     def link(engine: Engine, job: Job, number: int, model: Model) -> websocket.WebSocketLink:

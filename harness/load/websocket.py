@@ -8,10 +8,7 @@ one. Without a number the sender's next message is its answer, so a link whose m
 from __future__ import annotations
 
 import re
-import socket
-import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,17 +32,15 @@ from wsproto.utilities import RemoteProtocolError
 from harness.load.answer import NoAnswerError
 from harness.load.connection import KEPT_BYTES
 from harness.load.engine import Engine, Loop
-from harness.load.job import Job, TargetRefused
+from harness.load.job import Job
 from harness.load.link import Link, Listener
-from harness.load.verify import TLS_RECORD, TlsError
 from harness.load.wire import LOOPBACK
 from harness.study.loads import SWITCHING
-from harness.study.model import Request, WebSocket
+from harness.study.model import WebSocket
 
-_MARK = b"hx%012d"
+MARK = b"hx%012d"
 _MARKED = re.compile(rb"hx(\d{12})")
-_PLACE = b"{id}"
-_VERIFYING = 999_999_999_999  # no window has so many messages
+PLACE = b"{id}"
 _REOPEN_EVERY_S, _REOPENED_AT_ONCE = 0.02, 4  # 200 a second are some 5 % of a core
 
 
@@ -99,8 +94,8 @@ class WebSocketLink(Link):
         super().__init__(engine, job.port, number, listener)
         self.answer = Delivered()
         self.handshakes = self.accepted = 0
-        self._about = _about(job)
-        self._headers = job.load.requests[0].headers
+        self._about = about(job)
+        self._handshake = handshake(job)
         self._room = room
         self._has_number = self._is_ending = False
         self._size, self._excerpt = 0, bytearray()
@@ -109,10 +104,10 @@ class WebSocketLink(Link):
     def send(self, index: int, payload: bytes, *, head: bool) -> None:  # noqa: ARG002 - a message has no head
         """Send a message; one whose body says `{id}` carries its number there."""
         self.request = index
-        self._has_number = _PLACE in payload
+        self._has_number = PLACE in payload
         if self._about.delivery == "broadcast":
             self._room.sent(index, self)
-        self._write(_message(self._frames, payload, index, binary=self._about.binary))
+        self._write(message(self._frames, payload, index, binary=self._about.binary))
 
     def give_up(self) -> None:
         """Wait no more for this message; its late echo will be known by its number and passed over.
@@ -148,7 +143,7 @@ class WebSocketLink(Link):
         self._size, self._excerpt = 0, bytearray()
         self._is_ending = False
         self._frames = WSConnection(ConnectionType.CLIENT)
-        self._write(self._frames.send(_handshake(self._port, self._about.path, self._headers)))
+        self._write(self._frames.send(self._handshake))
 
     def _break(self) -> None:
         self._leave()
@@ -190,7 +185,7 @@ class WebSocketLink(Link):
 
     def _gather(self, event: Message[Any], at_ns: int) -> None:
         """Put the parts of a message together: its size, and as much as is looked at."""
-        part = _plain(event)
+        part = plain(event)
         self._size += len(part)
         self._excerpt += part[: KEPT_BYTES - len(self._excerpt)]
         if event.message_finished:
@@ -209,7 +204,7 @@ class WebSocketLink(Link):
                 sender = self._room.got(int(number), self)
                 if sender is not None:
                     sender.finish(whole, at_ns)
-        elif self.request >= 0 and (not self._has_number or _MARK % self.request in whole.excerpt):
+        elif self.request >= 0 and (not self._has_number or MARK % self.request in whole.excerpt):
             self.finish(whole, at_ns)
 
 
@@ -271,88 +266,29 @@ class Held:
             self._ended.popleft().open()
 
 
-def verify(job: Job) -> None:
-    """Return when the target took the handshake and answered one message of each kind; TargetRefused with what came."""
-    about, limit_s = _about(job), max(LEAST_LIMIT_S, job.load.timeout_s)
-    try:
-        with socket.create_connection((LOOPBACK, job.port), timeout=limit_s) as connection:
-            frames = WSConnection(ConnectionType.CLIENT)
-            connection.sendall(frames.send(_handshake(job.port, about.path, job.load.requests[0].headers)))
-            _await(connection, frames, limit_s, lambda event: isinstance(event, AcceptConnection), "no handshake")
-            for request in job.load.requests:
-                _verify_kind(connection, frames, request, limit_s, about)
-    except TlsError as error:
-        raise TargetRefused(f"{about.path} was answered in TLS: the target speaks TLS, the load plain ws") from error
-    except (RemoteProtocolError, UnicodeDecodeError) as error:  # the latter: a header that is no ASCII
-        raise TargetRefused(f"{about.path} speaks no WebSocket ({error})") from error
-    except OSError as error:
-        raise TargetRefused(f"{about.path} had no answer ({type(error).__name__}: {error})") from error
-
-
-LEAST_LIMIT_S = 5.0
-"""A first answer may take longer than the time-out of the load: lazy set-up is not a fault."""
-
-
-def _verify_kind(
-    connection: socket.socket, frames: WSConnection, request: Request, limit_s: float, about: WebSocket
-) -> None:
-    connection.sendall(_message(frames, request.body, _VERIFYING, binary=about.binary))
-    mark = _MARK % _VERIFYING if _PLACE in request.body else b""
-    parts: list[bytes] = []
-
-    def answers(event: Event) -> bool:
-        if isinstance(event, Message):
-            parts.append(_plain(event))
-        return isinstance(event, Message) and event.message_finished and mark in b"".join(parts)
-
-    _await(connection, frames, limit_s, answers, f"no {about.delivery} of a message {request.name!r}")
-    if request.expect_contains not in b"".join(parts):
-        raise TargetRefused(f"the answer to a message {request.name!r} does not contain what the study expects")
-
-
-def _await(
-    connection: socket.socket, frames: WSConnection, limit_s: float, wanted: Callable[[Event], bool], lacks: str
-) -> None:
-    """Read until `wanted` is true of an event, answering pings; TargetRefused when it does not come."""
-    ends = time.monotonic() + limit_s
-    while time.monotonic() < ends:
-        connection.settimeout(max(0.001, ends - time.monotonic()))
-        try:
-            data = connection.recv(65536)
-        except TimeoutError:
-            break
-        if not data:
-            raise TargetRefused(f"{lacks}: the target closed the connection")
-        if data.startswith(TLS_RECORD):  # neither HTTP nor a frame begins so
-            raise TlsError
-        frames.receive_data(data)
-        for event in frames.events():
-            if isinstance(event, RejectConnection):
-                raise TargetRefused(f"the handshake was answered {event.status_code} instead of {SWITCHING}")
-            if isinstance(event, CloseConnection):
-                raise TargetRefused(f"{lacks}: the target closed the connection (code {event.code})")
-            if isinstance(event, Ping):
-                connection.sendall(frames.send(event.response()))
-            if wanted(event):
-                return
-    raise TargetRefused(f"{lacks} within {limit_s:g} s")
-
-
-def _about(job: Job) -> WebSocket:
+def about(job: Job) -> WebSocket:
+    """Return what the study says of its websocket load."""
     return job.load.websocket or WebSocket("/")
 
 
-def _handshake(port: int, path: str, headers: tuple[tuple[str, str], ...]) -> Handshake:
-    extra = [(name.encode(), value.encode()) for name, value in headers]
-    return Handshake(host=f"{LOOPBACK}:{port}", target=path, extra_headers=extra)
+def handshake(job: Job) -> Handshake:
+    """Return the request that opens a connection, with the study's own headers."""
+    given = {name.lower(): value for name, value in job.load.requests[0].headers}
+    return Handshake(
+        host=given.pop("host", f"{LOOPBACK}:{job.port}"),
+        target=about(job).path,
+        subprotocols=[name.strip() for name in given.pop("sec-websocket-protocol", "").split(",") if name.strip()],
+        extra_headers=[(name.encode(), value.encode()) for name, value in given.items()],
+    )
 
 
-def _message(frames: WSConnection | Frames, payload: bytes, index: int, *, binary: bool) -> bytes:
-    body = payload.replace(_PLACE, _MARK % index)
+def message(frames: WSConnection | Frames, payload: bytes, index: int, *, binary: bool) -> bytes:
+    """Return the frame of a message that carries its number, where `payload` has a place for it."""
+    body = payload.replace(PLACE, MARK % index)
     return frames.send(BytesMessage(data=body) if binary else TextMessage(data=body.decode()))
 
 
-def _plain(message: Message[Any]) -> bytes:
+def plain(message: Message[Any]) -> bytes:
     """Return the bytes of a message or of a part of one."""
     data = message.data
     return data.encode() if isinstance(data, str) else bytes(data)

@@ -31,6 +31,7 @@ LATENCIES = ("p50", "p90", "p95", "p99", "p999")
 MINIMIZED = (*LATENCIES, "cpu_per_request", "peak_rss", "threads")
 MAXIMIZED = ("throughput",)
 GUARDED = (*MINIMIZED, *MAXIMIZED, "error_ratio")
+HANDSHAKE = ("upgrade", "sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions")
 FRAMING = ("content-length", "transfer-encoding", "connection")
 MOST_LEVELS = 8
 LEAST_WINDOWS = 20
@@ -260,6 +261,9 @@ class LoadFile(Model):
                 "all messages of a websocket load share one path and the same headers: those that connections open with"
             )
             raise Blame("requests", words)
+        framing = [name for name in self.requests[0].headers if name.lower() in HANDSHAKE]
+        if framing:
+            raise Blame("requests", f"leave {listed(framing)} out: the harness sets it in the handshake")
         for index, request in enumerate(self.requests):
             for key, is_set in (("method", request.method != "GET"), ("expect", request.expect.status != OK)):
                 if is_set:

@@ -268,3 +268,13 @@ def test_connections_whose_handshake_fails_later_are_refused_with_their_number_a
         pytest.raises(TargetRefused, match=r"only 0 of 16 connections came up within 5 s .*answered wrongly"),
     ):
         drive(generator, messages(target.port, tmp_path))
+
+
+def test_the_studys_own_headers_open_the_connection(generator, tmp_path):
+    headers = (("Host", "shop.test"), ("Sec-WebSocket-Protocol", "chat.v2"), ("Cookie", "a=b"))
+    with serving("echo") as target:
+        wanted = messages(target.port, tmp_path, measure=0.5)
+        say = replace(wanted.load.requests[0], headers=headers)
+        _, taken = drive(generator, replace(wanted, load=replace(wanted.load, requests=(say,))))
+
+    assert np.all(taken.outcome == COMPLETED)

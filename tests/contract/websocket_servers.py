@@ -197,7 +197,8 @@ async def serve(name):  # noqa: C901 - the treatments of one connection, side by
             if name in WRONG_HANDSHAKES and behaviour.handshakes > (name == "wrong_handshake_later"):
                 writer.write(WRONG_HANDSHAKES[name])
                 return
-            writer.write(frames.send(AcceptConnection()))
+            chosen = event.subprotocols[0] if event.subprotocols else None
+            writer.write(frames.send(AcceptConnection(subprotocol=chosen)))
             behaviour.clients[frames] = writer
             if name == "hangs_up_at_once" and behaviour.messages > 100:
                 writer.transport.abort()
