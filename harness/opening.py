@@ -10,7 +10,7 @@ import json
 import os
 import resource
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -61,21 +61,50 @@ class Unfinished:
     obstacles: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _Begun:
+    """What a run begins with, or goes on with; `about` is laid over run.json of a new one, None where it is written."""
+
+    study: Study
+    folder: RunFolder
+    backend: str
+    words: str
+    notices: tuple[str, ...]
+    about: Mapping[str, Any] | None
+
+
 def unfinished(study: Study, results: Path, backend: str | None) -> Unfinished | None:
     """Return the newest run of `study` if it has not reached its report; None otherwise."""
     found = folders.runs(results, study.name)
-    if not found or (found[-1].path / "summary.json").exists():
-        return None
-    facts = _read_run(found[-1])
+    return _unfinished(study, found[-1], backend) if found and not _is_finished(found[-1]) else None
+
+
+def unfinished_confirmation(study: Study, run: RunFolder, variant: str) -> Unfinished | None:
+    """Return the newest confirmation of `variant` in `run` that has not reached its report; None otherwise."""
+    found = [
+        folder
+        for folder in folders.confirmations(run)
+        if not _is_finished(folder) and read_run(folder).get("confirms", {}).get("variant") == variant
+    ]
+    return _unfinished(study, found[-1], None) if found else None
+
+
+def _unfinished(study: Study, folder: RunFolder, backend: str | None) -> Unfinished:
+    facts = read_run(folder)
     return Unfinished(
-        folder=found[-1],
+        folder=folder,
         backend=str(facts.get("backend")),
-        windows=len(read_history(found[-1]).windows),
-        obstacles=_obstacles(study, facts, backend),
+        windows=len(read_history(folder).windows),
+        obstacles=obstacles(study, facts, backend),
     )
 
 
-def _obstacles(study: Study, facts: dict[str, Any], backend: str | None) -> tuple[str, ...]:
+def _is_finished(folder: RunFolder) -> bool:
+    return (folder.path / "summary.json").exists()
+
+
+def obstacles(study: Study, facts: Mapping[str, Any], backend: str | None) -> tuple[str, ...]:
+    """Return why windows taken here and now do not belong to the run that `facts` describe; empty where they do."""
     machine_id = provenance.machine_id(provenance.machine())
     compared = [
         ("the study file has changed", facts.get("study_digest"), study.digest),
@@ -92,36 +121,73 @@ def _obstacles(study: Study, facts: dict[str, Any], backend: str | None) -> tupl
 @contextmanager
 def opened(study: Study, results: Path, backend: str | None, resumed: Unfinished | None) -> Iterator[Opened]:
     """Yield the run to carry out, new or `resumed`; on leaving, end the generator and remove what the backend made."""
-    words = list(leftovers.sweep(results))
+    swept = leftovers.sweep(results)
+    _require_files(study.load)
+    begun = _fresh(study, results, backend) if resumed is None else _resumed(study, resumed)
+    with _carried_out(begun, swept) as run:
+        yield run
+
+
+@contextmanager
+def opened_again(
+    study: Study, run: RunFolder, confirms: Mapping[str, Any], notice: str, resumed: Unfinished | None
+) -> Iterator[Opened]:
+    """Yield a confirmation of the finished `run`, new or `resumed`: a run folder of its own inside the run's.
+
+    It takes the backend, the engine and the noise floor of `run`; `confirms` goes into its run.json.
+    """
+    swept = leftovers.sweep(run.path.parent.parent)
     _require_files(study.load)
     if resumed is None:
-        found = calibration.kept()
-        study, told = _settled(study, found)
-        name, notice = chosen_backend(backend)
-        folder = folders.create(results, study.name, time.time())
-        notices = (*((notice,) if notice else ()), *told)
-        words += [f"fresh run in {folder.path}"]
+        facts = read_run(run)
+        backend = str(facts.get("backend"))
+        _require(backend)
+        folder = folders.create(run.path, folders.CONFIRMATIONS, time.time())
+        words = f"fresh confirmation in {folder.path}"
+        about = {"confirms": dict(confirms), "calibration": facts.get("calibration")}
+        begun = _Begun(_as_begun(study, facts), folder, backend, words, (notice,), about)
     else:
-        folder, name, found = resumed.folder, resumed.backend, None
-        study = _as_begun(study, _read_run(folder))
-        _require(name)
-        words += [f"resuming {folder.path}: {resumed.windows} windows are in its ledger"]
-        notices = tuple(_read_run(folder).get("notices", ()))
+        begun = _resumed(study, resumed)
+    with _carried_out(begun, swept) as again:
+        yield again
+
+
+def _fresh(study: Study, results: Path, backend: str | None) -> _Begun:
+    found = calibration.kept()
+    settled, told = _settled(study, found)
+    name, notice = chosen_backend(backend)
+    folder = folders.create(results, study.name, time.time())
+    notices = (*((notice,) if notice else ()), *told)
+    about = {"calibration": None if found is None else calibration.to_json(found)}
+    return _Begun(settled, folder, name, f"fresh run in {folder.path}", notices, about)
+
+
+def _resumed(study: Study, found: Unfinished) -> _Begun:
+    facts = read_run(found.folder)
+    _require(found.backend)
+    words = f"resuming {found.folder.path}: {found.windows} windows are in its ledger"
+    return _Begun(
+        _as_begun(study, facts), found.folder, found.backend, words, tuple(facts.get("notices", ())), about=None
+    )
+
+
+@contextmanager
+def _carried_out(begun: _Begun, swept: tuple[str, ...]) -> Iterator[Opened]:
+    study, folder = begun.study, begun.folder
     spread = study.load.engine == "native"
     cores = core_map(available(), study.target.cpus, siblings(available()), spread=spread)
-    words += [*notices, *study.warnings, _cores_in_words(cores)]
+    words = (*swept, begun.words, *begun.notices, *study.warnings, _cores_in_words(cores))
     ledger = Ledger(folder)
     with (
         _kept_to(cores.harness),
         closing(_generator(study, cores, folder)) as generator,
         closing(JitterProbe()) as jitter,
-        closing(BACKENDS[name](folder)) as serving,
+        closing(BACKENDS[begun.backend](folder)) as serving,
     ):
-        if resumed is None:
-            about = described(study, folder, name, cores, notices)
-            kept = None if found is None else calibration.to_json(found)
-            write_json(folder.run_json, {**about, "generator_priority": generator.priority, "calibration": kept})
-        yield Opened(study, ledger, Bench(study, build.build, serving, generator, cores, jitter), tuple(words))
+        if begun.about is not None:
+            about = described(study, folder, begun.backend, cores, begun.notices)
+            write_json(folder.run_json, {**about, "generator_priority": generator.priority, **begun.about})
+        yield Opened(study, ledger, Bench(study, build.build, serving, generator, cores, jitter), words)
 
 
 def _settled(study: Study, found: calibration.Calibration | None) -> tuple[Study, tuple[str, ...]]:
@@ -129,7 +195,7 @@ def _settled(study: Study, found: calibration.Calibration | None) -> tuple[Study
     return made.study, made.words
 
 
-def _as_begun(study: Study, facts: dict[str, Any]) -> Study:
+def _as_begun(study: Study, facts: Mapping[str, Any]) -> Study:
     """Return the study with the engine and the floor that the run began with, whatever was calibrated since."""
     engine = facts["load"].get("engine", "http")
     return replace(study, load=replace(study.load, engine=engine), floor_ms=facts.get("floor_ms") or {})
@@ -231,6 +297,7 @@ def described(
         "min_effect": study.min_effect,
         "floor_ms": dict(study.floor_ms),
         "guards": [asdict(guard) for guard in study.guards],
+        "constraints": [rule.text for rule in study.constraints],
         "knobs": [{**asdict(knob), "about": knobs.about(knob, target)} for knob in study.knobs],
         "load": {
             "model": study.load.model,
@@ -258,7 +325,8 @@ def described(
     }
 
 
-def _read_run(folder: RunFolder) -> dict[str, Any]:
+def read_run(folder: RunFolder) -> dict[str, Any]:
+    """Return run.json of a run; StudyError where it cannot be read."""
     try:
         content = json.loads(folder.run_json.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -52,9 +52,9 @@ class Step:
 
 @dataclass(frozen=True)
 class Decision:
-    """Something decided, not measured: the plan, the freeze of the winner, a look, the verdict. Plain JSON inside."""
+    """Something decided, not measured: from suggestions and plan to the winner's freeze and the verdict. Plain JSON inside."""
 
-    kind: Literal["plan", "freeze", "look", "verdict"]
+    kind: Literal["suggest", "plan", "notice", "inert", "freeze", "look", "verdict"]
     content: Mapping[str, Any]
 
 
@@ -74,6 +74,11 @@ def canonical(study: Study, assignment: Mapping[str, Level]) -> dict[str, Level]
     options = {option.name: assignment.get(option.name, option.default) for option in study.target.options}
     runtime = {name: level for name, level in assignment.items() if name not in options}
     return dict(sorted({**options, **knobs.canonical(runtime, default_workers=study.target.cpus)}.items()))
+
+
+def permitted(study: Study, variant: Variant) -> bool:
+    """Whether the variant meets every constraint of the study."""
+    return all(rule.holds(variant.values, study.target.cpus) for rule in study.constraints)
 
 
 def difference(variant: Variant, other: Variant) -> dict[str, Level]:

@@ -97,6 +97,8 @@ class Progressing:
         del study, history
         if self.quiet:
             return
+        if record.kind in {"notice", "inert"}:
+            self._line(f"          {record.content['words']}")
         if record.kind == "freeze":
             values = record.content.get("winner") or {}
             what = ", ".join(f"{name}={level}" for name, level in values.items()) or "the baseline"

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
 
-from harness.errors import Interrupted, MachineError, StudyError, TooFewWindows
+from harness.cli import running
+from harness.errors import StudyError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from harness.ledger.folder import RunFolder
+    from harness.ledger.record import History
     from harness.opening import Opened, Unfinished
-    from harness.study.model import Study
+    from harness.search.mirror import Mirror
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,9 @@ class Asked:
     wait_s: float
     quiet: bool
     as_json: bool
+    fail_on: tuple[str, ...]
+    warm_start: bool
+    optuna_storage: str | None
 
 
 @click.command("optimize", epilog="Example: harness optimize studies/quickstart.yaml --backend docker")
@@ -48,24 +52,41 @@ class Asked:
 )
 @click.option("--quiet", is_flag=True, help="No progress lines.")
 @click.option("--json", "as_json", is_flag=True, help="Print summary.json instead of words at the end.")
+@click.option(
+    "--warm-start", is_flag=True, help="Try early what earlier runs of this study confirmed; suggestions only."
+)
+@click.option(
+    "--optuna-storage", metavar="URL", help="Mirror the windows there for optuna-dashboard, as sqlite:///optuna.db."
+)
+@running.fail_on
 def command(**flags: object) -> None:
     """Run STUDY: search, confirm, report. Ctrl-C keeps what was measured; the same command goes on later."""
     asked = Asked(**flags)  # type: ignore[arg-type]  # click has checked every flag
-    with _termination_is_an_interrupt():
+    with running.termination_is_an_interrupt():
         _optimize(asked)
 
 
 def _optimize(asked: Asked) -> None:
     from harness import opening
     from harness.ledger.lock import host_lock
+    from harness.search import mirror, plan
     from harness.study import load
 
     study = load(asked.study)
+    planned = plan.plan(study)
+    if not plan.can_claim(study, planned):  # said before anything is spent
+        raise StudyError(f"{asked.study}: {' '.join(planned.notes)}")
+    if asked.optuna_storage is not None:
+        mirror.check(asked.optuna_storage)
     with host_lock(f"{study.name} in {asked.results.resolve()}", asked.wait_s):
         resumed = _wanted(asked, opening.unfinished(study, asked.results, asked.backend))
         with opening.opened(study, asked.results, asked.backend, resumed) as opened:
-            _run(asked, opened.study, opened)
-        _finish(asked, opened)
+            mirrored = _mirror(asked, opened)
+            if asked.warm_start and resumed is None:
+                _suggest(asked, opened)
+            again = f"harness optimize {asked.study} --resume"
+            running.run(opened, plan.plan(opened.study), again, quiet=asked.quiet, mirror=mirrored)
+        running.finish(opened, as_json=asked.as_json, fail_on=asked.fail_on)
 
 
 def _wanted(asked: Asked, found: Unfinished | None) -> Unfinished | None:
@@ -90,57 +111,38 @@ def _wanted(asked: Asked, found: Unfinished | None) -> Unfinished | None:
     return found
 
 
-def _run(asked: Asked, study: Study, opened: Opened) -> None:
-    from harness import loop
-    from harness.cli.console import Progressing, say
-    from harness.search import plan
+def _mirror(asked: Asked, opened: Opened) -> Mirror | None:
+    """Return the mirror that was asked for, with the windows that are in the ledger already."""
+    if asked.optuna_storage is None:
+        return None
+    from harness.search.mirror import Mirror
 
-    planned = plan.plan(study)
-    if not asked.quiet:
-        for line in (*opened.words, *plan.in_words(study, planned)):
-            say(line)
-    again = f"go on with: harness optimize {asked.study} --resume"
-    folder = opened.ledger.folder.path
-    try:
-        with Progressing(
-            planned_windows=planned.windows, seconds_per_window=plan.seconds_per_window(study), quiet=asked.quiet
-        ) as progress:
-            loop.run(study, opened.ledger, opened.bench, progress)
-    except KeyboardInterrupt:
-        kept = len(opened.ledger.history.windows)
-        raise Interrupted(f"interrupted; {kept} windows are kept in {folder}; {again}") from None
-    except MachineError as error:
-        raise MachineError(f"{error}\nThe run is kept in {folder}; when the machine is ready, {again}") from error
+    made = Mirror(asked.optuna_storage, opened.ledger.folder.run_id, opened.study)
+    made.catch_up(opened.ledger.history)
+    return made
 
 
-def _finish(asked: Asked, opened: Opened) -> None:
-    from harness import report
-    from harness.judge.verdict import Verdict
+def _suggest(asked: Asked, opened: Opened) -> None:
+    """Write what earlier runs of the study confirmed, newest first, as suggestions into the ledger of a fresh run."""
+    from harness.cli.console import say
+    from harness.ledger.folder import runs
+    from harness.search import suggest
 
-    folder = opened.ledger.folder.path
-    summary = report.write(folder)
-    if asked.as_json:
-        click.echo(json.dumps(summary, indent=1))
-    else:
-        from harness.report.summary import headline
-
-        click.echo(f"\n{headline(folder)}\n")
-        click.echo(f"report:  {folder / 'report.html'}\nrunbook: {folder / 'runbook.md'}")
-    verdict = Verdict.from_json(opened.ledger.history.decision("verdict") or {})
-    if not verdict.judged:
-        raise TooFewWindows(f"too few windows could be used to judge: {verdict.reason}")
+    own = opened.ledger.folder
+    earlier = [run for run in reversed(runs(asked.results, opened.study.name)) if run != own]
+    made = suggest.decision(opened.study, _readable(earlier))
+    if made is not None:
+        opened.ledger.append_decision(made, time.time())
+    say("warm start: no earlier run of this study suggests anything" if made is None else str(made.content["words"]))
 
 
-@contextmanager
-def _termination_is_an_interrupt() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP take the same clean way out as Ctrl-C."""
+def _readable(earlier: Sequence[RunFolder]) -> Iterator[tuple[str, History]]:
+    """Yield (run, its ledger) of each earlier run; one that was damaged is said and passed over."""
+    from harness.cli.console import say
+    from harness.ledger.ledger import read_history
 
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    for run in earlier:
+        try:
+            yield run.run_id, read_history(run)
+        except StudyError as error:
+            say(f"warm start passes over {run.path}: {error}")

@@ -87,13 +87,13 @@ class _Adjusted:
 
 
 def one_offs(study: Study) -> tuple[OneOff, ...]:
-    """Return the levels that the screen tries, each once; those that make the baseline again are left out."""
+    """Return the levels that the screen tries, each once; left out: what makes the baseline again or breaks a constraint."""
     seen = {variant.baseline(study).id}
     found = []
     for knob in study.knobs:
         for level in screened_levels(knob):
             made = variant.of(study, {knob.name: level})
-            if made.id not in seen:
+            if made.id not in seen and variant.permitted(study, made):
                 seen.add(made.id)
                 found.append(OneOff(knob.name, level, made))
     return tuple(found)

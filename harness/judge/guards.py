@@ -73,6 +73,13 @@ def breaks_errors(study: Study, record: WindowRecord) -> bool:
     return any(shortfall(study, guard, [record], []) > 0 for guard in limits)
 
 
+def broken_by_baseline(study: Study, windows: Sequence[WindowRecord]) -> tuple[str, ...]:
+    """Return a sentence for each absolute limit that the baseline's own usable windows break."""
+    usable = [record for record in windows if record.validity.usable]
+    broken = [guard for guard in study.guards if not guard.relative and shortfall(study, guard, usable, []) > 0]
+    return tuple(f"{sentence(guard)}: {_typical(guard.metric, _values(guard.metric, usable)):.4g}" for guard in broken)
+
+
 def rows(study: Study, pairs: Pairs, alpha: float) -> tuple[GuardRow, ...]:
     """Return one row for each guard of the study; intervals have at most `alpha` outside on each side."""
     return tuple(

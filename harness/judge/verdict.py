@@ -28,11 +28,15 @@ ReasonCode = Literal[
     "baseline_failed",
     "not_measured",
     "machine_not_ready",
+    "windows_fail",
+    "all_inert",
     "out_of_time",
 ]
 """Why the call is what it is, for programs. "judged": the pairs spoke."""
 
-UNJUDGED = frozenset({"too_few_pairs", "baseline_failed", "not_measured", "machine_not_ready", "out_of_time"})
+UNJUDGED = frozenset(
+    {"too_few_pairs", "baseline_failed", "not_measured", "machine_not_ready", "windows_fail", "out_of_time"}
+)
 """The reasons that mean: too few usable windows to judge (exit code 4)."""
 
 CONFIDENCE = 0.95
@@ -261,6 +265,11 @@ def _reason(study: Study, call: Call, code: ReasonCode, last: Look, visible: flo
         return f"{metric} is better by at least {low:.1%} (95 % confidence) over {last.pairs} fresh pairs.{small}"
     if call == "worse":
         return f"{metric} is worse by at least {-high:.1%} over {last.pairs} fresh pairs. Keep the baseline."
+    if call == "same" and last.shift_interval == (0.0, 0.0):
+        return (
+            f"Every one of {last.pairs} fresh pairs gave the very same {metric} on both sides: under this load it tells "
+            "no variant from another. Choose another objective, or a harder load."
+        )
     if call == "same":
         return f"Any difference in {metric} lies within {study.min_effect:.1%}, over {last.pairs} fresh pairs."
     if code == "not_resolvable":

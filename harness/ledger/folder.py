@@ -12,17 +12,22 @@ from pathlib import Path
 
 from harness.errors import MachineError
 
+CONFIRMATIONS = "confirm"
+"""The folder inside a run's where its later confirmations are, each a run folder of its own."""
+
 
 @dataclass(frozen=True)
 class RunFolder:
-    """One execution of a study: `results/<study>/<UTC stamp>/`."""
+    """One execution of a study: `results/<study>/<UTC stamp>/`; a later confirmation: `<run>/confirm/<UTC stamp>/`."""
 
     path: Path
 
     @property
     def run_id(self) -> str:
-        """Name of the run, unique on this host: study and stamp."""
-        return f"{self.path.parent.name}-{self.path.name}"
+        """Name of the run, unique on this host: study and stamp, of a confirmation those of its run in front."""
+        owner = self.path.parent
+        within = f"{owner.parent.parent.name}-{owner.parent.name}-" if owner.name == CONFIRMATIONS else ""
+        return f"{within}{owner.name}-{self.path.name}"
 
     @property
     def run_json(self) -> Path:
@@ -87,6 +92,11 @@ def runs(results: Path, study: str) -> tuple[RunFolder, ...]:
     """Return the run folders of one study, oldest first."""
     found = sorted(path.parent for path in (results / study).glob("*/run.json"))
     return tuple(RunFolder(path) for path in found)
+
+
+def confirmations(run: RunFolder) -> tuple[RunFolder, ...]:
+    """Return the later confirmations of a run, oldest first."""
+    return runs(run.path, CONFIRMATIONS)
 
 
 _ADVICE = {

@@ -95,11 +95,21 @@ def read_history(folder: RunFolder) -> History:
     decisions = _read(folder.decisions_jsonl, DecisionRecord.model_validate_json)
     for number, window in enumerate(windows, start=1):
         if window.n != number:
-            raise StudyError(
-                f"{folder.windows_jsonl}:{number} is window {window.n}, not {number}: lines were removed or moved by "
-                "hand. Put the file back as it was, or start again with --fresh."
-            )
+            raise _moved(folder.windows_jsonl, number, f"window {window.n}, not {number}")
+    for number, decision in enumerate(decisions, start=1):
+        if decision.k != number:
+            raise _moved(folder.decisions_jsonl, number, f"decision {decision.k}, not {number}")
+        if decision.after > len(windows):
+            what = f"a decision after window {decision.after}, of which there are {len(windows)}"
+            raise _moved(folder.decisions_jsonl, number, what)
     return History(windows=tuple(windows), decisions=tuple(decisions))
+
+
+def _moved(file: Path, line: int, what: str) -> StudyError:
+    return StudyError(
+        f"{file}:{line} is {what}: lines were removed or moved by hand. Put the file back as it was, or start again with "
+        "--fresh."
+    )
 
 
 def _read(file: Path, parse: Callable[[str], Line]) -> list[Line]:

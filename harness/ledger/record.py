@@ -59,7 +59,7 @@ class DecisionRecord(BaseModel):
 
     k: int
     after: int
-    kind: Literal["plan", "freeze", "look", "verdict"]
+    kind: Literal["suggest", "plan", "notice", "inert", "freeze", "look", "verdict"]
     at: float
     content: Mapping[str, Any]
 

@@ -17,8 +17,10 @@ from harness.judge import score
 from harness.ledger.record import WindowRecord
 from harness.report import charts, curves, drawing, files, formats, places, recommended, tables, timing, windows, words
 from harness.report.charts import Interval, Point
+from harness.report.confirmations import confirmations
 from harness.report.drawing import Spec
 from harness.report.read import Run
+from harness.search import inert
 from harness.window.measurement import Validity
 
 HERE = Path(__file__).parent
@@ -71,6 +73,12 @@ def _content(run: Run) -> dict[str, Any]:
         "stages": timing.stages(run),
         "timing": timing.timing(run),
         "lost_pairs": _lost_pairs(run),
+        "confirmations": confirmations(run),
+        "inert": inert.words(run.history),
+        "trade_offs": tables.trade_offs(run),
+        "second": tables.second_words(run),
+        "rule": words.rule(run),
+        "objectives": words.objectives(run),
         "chart": _charts(run, effects),
         "server": _server(run),
         "text": run.study.text[:STUDY_LENGTH],

@@ -6,20 +6,23 @@ Never writes, and never needs more than run.json: a ledger that is not there yet
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import harness
 from harness import variant as variants
 from harness.errors import StudyError
+from harness.judge import rank, verdict
 from harness.judge.guards import Pairs
 from harness.judge.verdict import Look, Verdict
 from harness.ledger.folder import RunFolder
 from harness.ledger.ledger import read_history
 from harness.ledger.record import SCHEMA, History, WindowRecord
 from harness.search import confirm
-from harness.study import knobs
+from harness.study import constraints, knobs
 from harness.study.model import (
     UNSET,
     Budget,
@@ -42,7 +45,8 @@ class Run:
 
     `study` is what was asked, as far as run.json keeps it: enough for everything that `judge` asks of a study. `about`
     says what each searched knob does; `requests` the mix in words; `host`, `versions` and `cores` are facts for
-    display. `verdict` is None while the run is unfinished.
+    display. `verdict` is None while the run is unfinished. `confirms` says what a later confirmation confirms: run, variant,
+    number; None for a run of its own.
     """
 
     folder: RunFolder
@@ -63,6 +67,7 @@ class Run:
     baseline: Variant
     history: History
     verdict: Verdict | None
+    confirms: Mapping[str, Any] | None = None
 
     @property
     def tested(self) -> Variant | None:
@@ -112,12 +117,36 @@ def run(folder: Path) -> Run:
     facts = _facts(place)
     history = read_history(place)
     try:
-        return _run(place, facts, history)
+        made = _run(place, facts, history)
+        changed = _changed_look(made)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StudyError(
             f"{place.run_json} or a decision beside it cannot be read ({type(error).__name__}: {error}). "
             "It was changed by hand; put it back as it was."
         ) from error
+    if changed is not None:
+        raise StudyError(
+            f"{place.decisions_jsonl}: look {changed} does not follow from the pairs in {place.windows_jsonl}: one of the two "
+            "was changed by hand, so nothing can be claimed. Put them back as they were, or run the study again."
+        )
+    return made
+
+
+def _changed_look(made: Run) -> int | None:
+    """Return the number of the first look that its own pairs contradict; None where all follow from them.
+
+    Only looks of this version are checked: another may have had another rule.
+    """
+    if made.harness != harness.__version__:
+        return None
+    for record in made.history.decisions:
+        if record.kind == "look":
+            seen = made.history.model_copy(update={"windows": made.history.windows[: record.after]})
+            d = verdict.differences(made.study, confirm.usable_pairs(seen))
+            look = Look.from_json(record.content)
+            if look.pairs != len(d) or not math.isclose(look.p, rank.signed_rank_p(d), rel_tol=1e-6):
+                return look.number
+    return None
 
 
 def change_words(change: Mapping[str, Level]) -> str:
@@ -171,6 +200,7 @@ def _run(place: RunFolder, facts: Mapping[str, Any], history: History) -> Run:
         baseline=Variant(str(baseline["id"]), dict(baseline["values"])),
         history=history,
         verdict=_verdict(history),
+        confirms=facts.get("confirms"),
     )
 
 
@@ -192,7 +222,7 @@ def _study(facts: Mapping[str, Any]) -> Study:
         target=_target(facts),
         load=_load(facts["load"]),
         window=WindowTimes(**{name: float(facts["window"][name]) for name in ("warmup_s", "measure_s", "drain_s")}),
-        objective=Objective(**facts["objective"]),
+        objective=_objective(facts["objective"]),
         guards=tuple(Guard(**guard) for guard in facts["guards"]),
         knobs=tuple(_knob(knob, facts["baseline"]["values"]) for knob in facts["knobs"]),
         baseline=dict(facts["baseline"]["values"]),
@@ -201,8 +231,14 @@ def _study(facts: Mapping[str, Any]) -> Study:
         min_effect=float(facts["min_effect"]),
         seed=int(facts.get("seed", 0)),
         warnings=tuple(str(warning) for warning in facts.get("warnings", ())),
+        constraints=tuple(constraints.parse(str(text)) for text in facts.get("constraints") or ()),
         floor_ms={str(name): float(value) for name, value in (facts.get("floor_ms") or {}).items()},
     )
+
+
+def _objective(content: Mapping[str, Any]) -> Objective:
+    second = content.get("second")
+    return Objective(**{**content, "second": None if second is None else _objective(second)})
 
 
 def _target(facts: Mapping[str, Any]) -> Target:

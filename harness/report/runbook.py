@@ -10,7 +10,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from harness.report import files, formats, places, recommended, tables, words
+from harness.report.confirmations import confirmations
 from harness.report.read import Run, change_words
+from harness.search import inert
 
 CHECKS: Mapping[str, str] = {
     "worker_threads": "`num_workers` of the runtime's metrics is what you set, and `worker_total_busy_duration` shows "
@@ -86,6 +88,12 @@ def _content(run: Run) -> dict[str, Any]:
         "tokio": run.versions.get("tokio") or "unknown",
         "cores_words": words.cores(run),
         "run_id": run.id,
+        "confirmations": confirmations(run),
+        "inert": inert.words(run.history),
+        "trade_offs": tables.trade_offs(run),
+        "second": tables.second_words(run),
+        "rule": words.rule(run),
+        "objectives": words.objectives(run),
         "backend": run.backend,
         **_gain(run),
     }

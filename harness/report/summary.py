@@ -10,10 +10,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from harness.judge import second
 from harness.judge.verdict import Verdict
 from harness.ledger.record import WindowRecord
 from harness.report import files, read, tables, timing, words
+from harness.report.confirmations import confirmations
 from harness.report.read import Run
+from harness.search import inert
 from harness.window.measurement import Validity
 
 SCHEMA = 1
@@ -37,7 +40,7 @@ def write(run: Run) -> dict[str, Any]:
 
 def summary(run: Run) -> dict[str, Any]:
     """Return the summary as plain JSON. Gains are fractions of the baseline's value, positive is better."""
-    windows = run.history.windows
+    windows, beside = run.history.windows, second.effect(run.study, run.pairs)
     return {
         "schema": SCHEMA,
         "run": run.id,
@@ -53,6 +56,11 @@ def summary(run: Run) -> dict[str, Any]:
         "windows": {"total": len(windows), **_counts(windows)},
         "phases": dict(Counter(record.phase for record in windows)),
         "timing": asdict(timing.timing(run)),
+        "pareto": [_trade_off(row) for row in tables.trade_offs(run)],
+        "second": None if beside is None else asdict(beside),
+        "inert": {"knobs": inert.skipped(run.history), "windows_saved": _saved(run)},
+        "confirms": run.confirms,
+        "confirmations": [asdict(found) for found in confirmations(run)],
     }
 
 
@@ -83,6 +91,14 @@ def _effect(row: tables.EffectRow) -> dict[str, Any]:
         "p_holm": effect.p_holm,
         "call": effect.call,
     }
+
+
+def _saved(run: Run) -> int:
+    return int((run.history.decision("inert") or {"windows_saved": 0})["windows_saved"])
+
+
+def _trade_off(row: tables.TradeOff) -> dict[str, Any]:
+    return {**asdict(row.point), "gains": [_finite(gain) for gain in row.point.gains], "picked": row.picked}
 
 
 def _finite(value: float) -> float | None:

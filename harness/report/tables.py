@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from harness import variant as variants
 from harness.judge import effects as judge_effects
-from harness.judge import score
+from harness.judge import score, second
 from harness.judge.effects import Effect
 from harness.ledger.record import History, WindowRecord
 from harness.report import formats, words
-from harness.report.read import Run, level_words
+from harness.report.read import Run, change_words, level_words
+from harness.search import inert, pareto
 from harness.study.model import UNSET, Level
 from harness.window.figures import LEAST_BEYOND
 from harness.window.measurement import Figures
@@ -45,9 +46,47 @@ class FigureRow:
     scored: bool
 
 
+@dataclass(frozen=True)
+class TradeOff:
+    """One variant that no other beats in both objectives: its changes in words, and whether the rule picked it."""
+
+    label: str
+    first: str
+    second: str
+    windows: int
+    picked: bool
+    point: pareto.Point
+
+
 def effects(run: Run) -> tuple[EffectRow, ...]:
-    """Return the one-variable-at-a-time levels with their effects, for as far as they were measured."""
-    return tuple(_effect_row(run, effect) for effect in judge_effects.screen(run.study, _with_ids_of_today(run)))
+    """Return the one-variable-at-a-time levels with their effects, as far as measured; none of a later confirmation."""
+    if run.confirms is not None:
+        return ()
+    searched = inert.without(run.study, run.history)
+    return tuple(_effect_row(run, effect) for effect in judge_effects.screen(searched, _with_ids_of_today(run)))
+
+
+def trade_offs(run: Run) -> tuple[TradeOff, ...]:
+    """Return the trade-offs between two objectives that were found; empty where the study has one objective."""
+    found = pareto.front(run.study, run.history)
+    tested = None if run.tested is None else run.tested.id
+    return tuple(_trade_off(run, point, tested) for point in found)
+
+
+def second_words(run: Run) -> str:
+    """Return what the pairs say about the second objective, empty where there is none."""
+    seen = second.effect(run.study, run.pairs)
+    other = run.study.objective.second
+    if seen is None or other is None:
+        return ""
+    low, high = words.ends(other, seen.interval)
+    changed = formats.percent(
+        -seen.estimate if other.direction == "minimize" else seen.estimate,
+        words.interval_width((low, high)),
+        plus=True,
+    )
+    name = formats.metric(other.metric, other.of)
+    return f"{name}: {changed} (90 % interval {formats.change_range(low, high)}) over {seen.pairs} pairs; no claim rests on it."
 
 
 def figures(run: Run) -> tuple[FigureRow, ...]:
@@ -68,6 +107,15 @@ def objective(run: Run, record: WindowRecord) -> float | None:
 def shown(run: Run, metric: str) -> str:
     """Return the name under which `formats` shows a metric: throughput is a share under open load."""
     return "answered" if metric == "throughput" and run.study.load.model == "open" else metric
+
+
+def _trade_off(run: Run, point: pareto.Point, tested: str | None) -> TradeOff:
+    other = run.study.objective.second
+    assert other is not None  # noqa: S101 - there is no front of one objective
+    signs = [-1 if each.direction == "minimize" else 1 for each in (run.study.objective, other)]
+    changes = [formats.percent(sign * gain, plus=True) for sign, gain in zip(signs, point.gains, strict=True)]
+    label = change_words(run.change(point.values)) or "baseline"
+    return TradeOff(label, changes[0], changes[1], point.windows, point.variant == tested, point)
 
 
 _ROWS = (

@@ -11,6 +11,8 @@ from harness.judge.effects import Effect
 from harness.judge.verdict import Verdict
 from harness.report import formats
 from harness.report.read import Run, change_words
+from harness.search import notices
+from harness.study.model import Objective
 
 FALSE_CLAIMS = (
     "If the winner were no different from the baseline, a claim like this would appear in at most 5 % of studies."
@@ -23,9 +25,14 @@ UNJUDGED: Mapping[str, str] = {
     "baseline_failed": "the baseline failed, so nothing can be compared",
     "not_measured": "the objective could not be measured",
     "machine_not_ready": "the machine was too busy to judge anything",
+    "windows_fail": "too many windows failed, one after the other",
     "out_of_time": "the time was over before anything could be judged",
 }
 """What the headline says where no pairs spoke; the whole reason stands below it."""
+
+
+NOTHING_LEFT: Mapping[str, str] = {"all_inert": "no knob of this study can matter under this load"}
+"""What the headline says where a study ends because there is nothing to compare, if there is more to say."""
 
 
 def headline(run: Run) -> str:
@@ -74,8 +81,29 @@ def remarks(run: Run) -> tuple[str, ...]:
             said.append(f"The gain may be less than the {least} that the study asks for (min_effect).")
     elif verdict.reason_code != "judged" and verdict.reason:
         said.append(verdict.reason)
+    said += notices.said(run.history)
     advice = cores_advice(run)
     return (*said, advice) if advice else tuple(said)
+
+
+def objectives(run: Run) -> tuple[str, ...]:
+    """Return the names of the objectives, the first first."""
+    first = run.study.objective
+    return tuple(formats.metric(each.metric, each.of) for each in (first, first.second) if each is not None)
+
+
+def rule(run: Run) -> str:
+    """Return which of the trade-offs between two objectives was confirmed, empty where there is one objective."""
+    aimed = run.study.objective
+    if aimed.second is None:
+        return ""
+    first, other = objectives(run)
+    picked = {
+        "first": f"the best {first}",
+        "second": f"the best {other} of those that give up at most {formats.percent(aimed.within)} of the best {first}",
+        "balanced": f"the least product of {first} and {other} against the baseline",
+    }[aimed.pick]
+    return f"The study's rule picks {picked}. That variant went into the pairs; the claim is about {first} alone."
 
 
 def cores_advice(run: Run) -> str:
@@ -134,8 +162,15 @@ def change(run: Run, gain: float) -> float:
 
 def change_ends(run: Run, gains: tuple[float | None, float | None]) -> tuple[float | None, float | None]:
     """Return an interval of gains as (low, high) of the metric's relative change."""
-    low, high = (None if end is None else change(run, end) for end in gains)
-    return (high, low) if run.study.objective.direction == "minimize" else (low, high)
+    return ends(run.study.objective, gains)
+
+
+def ends(objective: Objective, gains: tuple[float | None, float | None]) -> tuple[float | None, float | None]:
+    """Return an interval of gains in an objective as (low, high) of its metric's relative change."""
+    low, high = gains
+    if objective.direction == "maximize":
+        return low, high
+    return (None if high is None else -high), (None if low is None else -low)
 
 
 def interval_width(ends: tuple[float | None, float | None]) -> float | None:
@@ -166,7 +201,7 @@ def _no_change(run: Run, verdict: Verdict) -> str:
     if verdict.reason_code == "not_resolvable":
         return f"the difference in {metric} {_with(verdict)} is below the noise floor of this host, so not resolvable"
     if verdict.reason_code != "judged" and verdict.call == "same":
-        return "there was nothing to compare"
+        return NOTHING_LEFT.get(verdict.reason_code, "there was nothing to compare")
     if verdict.reason_code != "judged":
         return UNJUDGED.get(verdict.reason_code, "the study could not be judged")
     if verdict.call == "same":

@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from harness.ledger.record import History
-from harness.search import calibrate, confirm, ending, joint, plan, race, screen
+from harness.search import calibrate, confirm, ending, inert, joint, notices, plan, race, screen
 from harness.search.sizes import Plan
 from harness.study.model import Study
 from harness.variant import Decision, Step
 
 PHASES: dict[str, Callable[[Study, Plan, History], Step | Decision | None]] = {
     "calibrate": calibrate.next_step,
+    "notice": notices.next_step,
+    "inert": inert.next_step,
     "screen": screen.next_step,
     "search": joint.next_step,
     "race": race.next_step,
@@ -30,7 +32,7 @@ def next_step(study: Study, history: History) -> Step | Decision | None:
     planned = history.decision("plan")
     if planned is None:
         return Decision("plan", plan.to_json(study, plan.plan(study)))
-    made = plan.from_json(planned)
+    study, made = inert.without(study, history), inert.smaller(plan.from_json(planned), history)
     end = ending.early(study, made, history)
     if end is not None:
         return ending.as_decision(end)

@@ -20,13 +20,19 @@ from harness.search.standing import Standing
 from harness.study.model import Level, Study
 from harness.variant import Decision, Step, Variant
 
+LABEL = "confirm"
+"""What the flips and arrivals of a study's own confirmation are drawn from."""
+
 MOST_ATTEMPTS = 3
 """A pair runs at most three times: spoiled once by an INVALID half, once by a FAILED one, then as it comes."""
 
 
 @dataclass(frozen=True)
 class Freeze:
-    """What was fixed before the first pair. Attempt number i of the confirmation, over all pairs, uses `flips[i]`."""
+    """What was fixed before the first pair. Attempt number i of the confirmation, over all pairs, uses `flips[i]`.
+
+    `label` is what coin flips and arrivals were drawn from, beside the study's seed.
+    """
 
     winner: Variant
     difference: Mapping[str, Level]
@@ -34,6 +40,7 @@ class Freeze:
     looks: tuple[int, ...]
     alphas: tuple[float, ...]
     flips: tuple[bool, ...]
+    label: str
 
     @property
     def tested(self) -> Tested:
@@ -69,6 +76,7 @@ def frozen(history: History) -> Freeze | None:
         looks=tuple(content["looks"]),
         alphas=tuple(content["alphas"]),
         flips=tuple(content["flips"]),
+        label=content.get("label", LABEL),
     )
 
 
@@ -82,19 +90,24 @@ def freeze(study: Study, plan: Plan, history: History) -> Decision | None:
     ranked = race.final_ranking(study, plan, history)
     if not ranked or pairs < 1:
         return None
-    winner, base = ranked[0].variant, variant.baseline(study)
+    return frozen_for(study, history, ranked[0].variant, pairs, LABEL, _why(study, ranked))
+
+
+def frozen_for(study: Study, history: History, winner: Variant, pairs: int, label: str, why: str) -> Decision:
+    """Return the decision that fixes `winner` for so many pairs; `history` tells images and noise known so far."""
+    base = variant.baseline(study)
     declared, alphas = looks(pairs)
-    order = seeds.number(study, "confirm")
-    flips = seeds.generator(study, "confirm").integers(0, 2, MOST_ATTEMPTS * pairs)
+    flips = seeds.generator(study, label).integers(0, 2, MOST_ATTEMPTS * pairs)
     content: dict[str, Any] = {
         "winner": variant.difference(winner, base),
         "winner_id": winner.id,
         "values": dict(winner.values),
-        "why": _why(ranked),
+        "why": why,
         "pairs": pairs,
         "looks": list(declared),
         "alphas": list(alphas),
-        "order_seed": order,
+        "label": label,
+        "order_seed": seeds.number(study, label),
         "flips": [bool(flip) for flip in flips],
         "images": {"winner": _image(history, winner.id), "baseline": _image(history, base.id)},
         **_noise(study, history, pairs, len(declared)),
@@ -163,7 +176,7 @@ def _half(study: Study, fixed: Freeze, place: tuple[int, int], *, position: int,
         position=position,
         attempt=attempt,
         variant=fixed.winner if is_winner else variant.baseline(study),
-        schedule_seed=seeds.arrivals(study, "confirm", pair),
+        schedule_seed=seeds.arrivals(study, fixed.label, pair),
     )
 
 
@@ -175,8 +188,11 @@ def _spoiled(attempt: Sequence[WindowRecord]) -> bool:
     return not attempt[-1].validity.usable
 
 
-def _why(ranked: Sequence[Standing]) -> str:
+def _why(study: Study, ranked: Sequence[Standing]) -> str:
     best = ranked[0]
+    if study.objective.second is not None:
+        rule = f"`pick: {study.objective.pick}` of {study.objective.metric} and {study.objective.second.metric}"
+        return f"what the rule {rule} puts first of {len(ranked)} variants that were left"
     found = f"the best of {len(ranked)} variants that were left, score {best.score:+.3f} over {best.windows} windows"
     if best.score < 0:
         return found

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from harness.judge import noise, score, verdict
+from harness.judge import noise, score, second, verdict
 from harness.judge.verdict import Verdict
 from harness.ledger.record import History, WindowRecord
-from harness.search import calibrate, cells, confirm, plan, standing
+from harness.search import calibrate, cells, confirm, inert, plan, standing
 from harness.search.sizes import Plan
 from harness.study.model import Study
 from harness.variant import Decision, Role, Step
@@ -25,6 +25,9 @@ INVALID_IN_A_ROW = 5
 TRIED_IN_VAIN = 5
 """So many places in the design without one usable window of any candidate mean that none will come."""
 
+FAILED_IN_A_ROW = 10
+"""So many windows in a row that failed, after others had run, mean that something broke on the way."""
+
 FAILURES_OF_A_SIDE = 2
 """A side of the confirmation that fails so often is unstable."""
 
@@ -35,8 +38,10 @@ def early(study: Study, made: Plan, history: History) -> Verdict | None:
         _machine_not_ready(history)
         or _baseline_failed(history)
         or _winner_unstable(history)
+        or _windows_fail(history)
         or _not_measured(study, made, history)
         or _all_failed(history)
+        or inert.all_of_them(study, history)
     )
 
 
@@ -66,7 +71,8 @@ def at_the_end(study: Study, made: Plan, history: History) -> Verdict:
         visible = verdict.smallest_visible(_sigma(study, history), last.pairs, len(fixed.looks))
         return verdict.judged(study, fixed.tested, last, visible)
     if made.one_offs == 0 and made.search == 0:
-        reason = "Every level of this study makes the same program as the baseline, so nothing can differ."
+        or_not = " or breaks a constraint" if study.constraints else ""
+        reason = f"Every level of this study makes the same program as the baseline{or_not}, so nothing can differ."
         return verdict.ended("no_candidate", reason, call="same")
     if made.pairs == 0:
         return verdict.ended("too_few_pairs", "The plan has no confirmation pairs: give more windows or more time.")
@@ -109,15 +115,29 @@ def _winner_unstable(history: History) -> Verdict | None:
     return verdict.ended("winner_unstable", reason, _tested(history))
 
 
+def _windows_fail(history: History) -> Verdict | None:
+    last = history.windows[-FAILED_IN_A_ROW:]
+    ran_before = any(record.validity.usable and record.role == "candidate" for record in history.windows)
+    if len(last) < FAILED_IN_A_ROW or not ran_before or any(record.validity is not Validity.FAILED for record in last):
+        return None
+    reason = f"{len(last)} windows in a row failed, though others had run before. Last: {_first_reason(last[-1])}"
+    return verdict.ended("windows_fail", reason, _tested(history))
+
+
 def _not_measured(study: Study, made: Plan, history: History) -> Verdict | None:
     """End when the calibration is over and the objective has no value in any of its windows."""
     records = history.of_phase("calibrate")
     places = cells.by_place(records)
     open_cells = len(places) < made.calibrate or not all(cells.settled(attempts) for attempts in places.values())
-    if not records or open_cells or any(score.y(study, record) is not None for record in records):
+    if not records or open_cells:
         return None
-    reason = f"No calibration window gave a value of {study.objective.metric}. Last: {_first_reason(records[-1])}"
-    return verdict.ended("not_measured", reason)
+    for asked in filter(None, (study, second.seen_from(study))):
+        if not any(score.y(asked, record) is not None for record in records):
+            reason = (
+                f"No calibration window gave a value of {asked.objective.metric}. Last: {_first_reason(records[-1])}"
+            )
+            return verdict.ended("not_measured", reason)
+    return None
 
 
 def _all_failed(history: History) -> Verdict | None:

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness import variant
+from harness.judge import second
 from harness.judge.effects import OneOff, one_offs
 from harness.ledger.record import History, WindowRecord
-from harness.search import cells, seeds, standing
+from harness.search import cells, seeds, standing, suggest
 from harness.search.cells import Cell
 from harness.search.sizes import Plan
 from harness.study.model import Level, Study
@@ -26,16 +27,29 @@ BASELINE_EVERY = 12
 """Each 12th window of the search is a baseline: it feeds the drift chart, not the sampler."""
 
 MOST_PROPOSALS = 10
-"""How often one window asks again when the proposal is a variant that cannot run."""
+"""How often one window asks again when the proposal is a variant that cannot run or breaks a constraint."""
+
+
+MOST_DRAWS = 1000
+"""How often levels are drawn at random where the sampler knows none that the constraints permit."""
 
 
 @dataclass(frozen=True)
 class Told:
-    """One row for the sampler: a level index for each knob, y less the baseline's, constraints (feasible when <= 0)."""
+    """One row for the sampler: a level index for each knob, y less the baseline's, constraints (feasible when <= 0).
+
+    `second` is y by the second objective, None in a study with one.
+    """
 
     params: Mapping[str, int]
     value: float
     constraints: Mapping[str, float]
+    second: float | None = None
+
+    @property
+    def values(self) -> list[float]:
+        """One value for each objective."""
+        return [self.value] if self.second is None else [self.value, self.second]
 
 
 def next_step(study: Study, plan: Plan, history: History) -> Step | None:
@@ -54,23 +68,42 @@ def next_step(study: Study, plan: Plan, history: History) -> Step | None:
 def told(study: Study, history: History) -> list[Told]:
     """Return every row for the sampler in the order of the ledger: the baseline once, then each candidate window.
 
-    A variant that FAILED twice is told as infeasible with the worst value so far; INVALID windows are not told.
+    A variant that FAILED twice is told as infeasible with the worst values so far; INVALID windows are not told, nor
+    those that do not give every objective.
     """
     explored = [record for record in standing.explored(history) if record.phase != "race"]
     baseline = [record for record in explored if record.role == "baseline" and record.validity.usable]
-    values = {entry.record.n: entry.y for entry in standing.relative(study, explored)}
+    values = _values(study, explored)
     tried = {one_off.variant.id: {one_off.knob: one_off.level} for one_off in one_offs(study)}
     holds = dict.fromkeys(standing.shortfalls(study, [], []), 0.0)
-    rows = [Told(_indexes(study, {}), 0.0, {**holds, "failed": 0.0})] if baseline else []
+    level = 0.0 if study.objective.second else None
+    rows = [Told(_indexes(study, {}), 0.0, {**holds, "failed": 0.0}, level)] if baseline else []
     failing = _failing_for_good(explored)
     for record in explored:
         params = _indexes(study, record.proposed or tried.get(record.variant, {}))
         if record.n in values:
             missed = standing.shortfalls(study, [record], baseline)
-            rows.append(Told(params, values[record.n], {**missed, "failed": 0.0}))
+            first, second_y = values[record.n]
+            rows.append(Told(params, first, {**missed, "failed": 0.0}, second_y))
         elif record.n in failing:
-            rows.append(Told(params, max((row.value for row in rows), default=0.0), {**holds, "failed": 1.0}))
+            first, second_y = _worst(rows, level)
+            rows.append(Told(params, first, {**holds, "failed": 1.0}, second_y))
     return rows
+
+
+def _values(study: Study, records: Sequence[WindowRecord]) -> dict[int, tuple[float, float | None]]:
+    """Return y against the baseline by each objective, by the window's number, where all of them were measured."""
+    first = {entry.record.n: entry.y for entry in standing.relative(study, records)}
+    other = second.seen_from(study)
+    if other is None:
+        return {n: (y, None) for n, y in first.items()}
+    beside = {entry.record.n: entry.y for entry in standing.relative(other, records)}
+    return {n: (y, beside[n]) for n, y in first.items() if n in beside}
+
+
+def _worst(rows: Sequence[Told], level: float | None) -> tuple[float, float | None]:
+    first = max((row.value for row in rows), default=0.0)
+    return first, level if level is None else max((row.second or 0.0 for row in rows), default=level)
 
 
 def propose(study: Study, rows: Sequence[Told], number: int) -> dict[str, Level]:
@@ -79,13 +112,14 @@ def propose(study: Study, rows: Sequence[Told], number: int) -> dict[str, Level]
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     space = _space(study)
-    adviser = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=(study.seed + number) % 2**32))
+    sampler = optuna.samplers.TPESampler(seed=(study.seed + number) % 2**32)
+    adviser = optuna.create_study(sampler=sampler, directions=["minimize"] * (2 if study.objective.second else 1))
     for row in rows:
         adviser.add_trial(
             optuna.trial.create_trial(
                 params=dict(row.params),
                 distributions=space,
-                value=row.value,
+                values=row.values,
                 constraints=dict(row.constraints),
             )
         )
@@ -122,17 +156,35 @@ def _again(record: WindowRecord) -> Cell:
 
 
 def _proposal(study: Study, history: History, position: int) -> dict[str, Level]:
-    """Return what to try: the best one-off again, then the two best together, then what the sampler says."""
-    start = _from_screen(study, history)
+    """Return what to try: the start, then what the sampler says."""
+    start = _start(study, history)
     if position < len(start):
         return start[position]
     rows, unable = told(study, history), cells.infeasible(standing.explored(history))
     proposed: dict[str, Level] = {}
     for again in range(MOST_PROPOSALS):
         proposed = propose(study, rows, position + again * 10_007)  # a stride beyond any search: no seed is used twice
-        if variant.of(study, proposed).id not in unable:
-            break
-    return proposed
+        made = variant.of(study, proposed)
+        if made.id not in unable and variant.permitted(study, made):
+            return proposed
+    return proposed if variant.permitted(study, variant.of(study, proposed)) else _any_permitted(study, position)
+
+
+def _any_permitted(study: Study, position: int) -> dict[str, Level]:
+    """Return levels drawn at random until the constraints permit them; the baseline's where hardly any are."""
+    random = seeds.generator(study, "permitted", position)
+    for _ in range(MOST_DRAWS):
+        drawn = {knob.name: knob.levels[int(random.integers(len(knob.levels)))] for knob in study.knobs}
+        if variant.permitted(study, variant.of(study, drawn)):
+            return drawn
+    return {knob.name: knob.baseline for knob in study.knobs}
+
+
+def _start(study: Study, history: History) -> list[dict[str, Level]]:
+    """Return what is tried first: the best one-off again, the two best together, then what earlier runs suggest."""
+    wanted = [*_from_screen(study, history), *suggest.assignments(study, history)]
+    different = {variant.of(study, levels).id: levels for levels in reversed(wanted)}
+    return [levels for levels in wanted if different.pop(variant.of(study, levels).id, None) is not None]
 
 
 def _from_screen(study: Study, history: History) -> list[dict[str, Level]]:
@@ -144,7 +196,8 @@ def _from_screen(study: Study, history: History) -> list[dict[str, Level]]:
         return []
     best = ranked[0]
     others = [one_off for one_off in ranked if one_off.knob != best.knob]
-    combined = [{best.knob: best.level, other.knob: other.level} for other in others[:1]]
+    together = ({best.knob: best.level, other.knob: other.level} for other in others)
+    combined = [levels for levels in together if variant.permitted(study, variant.of(study, levels))][:1]
     defaults = {knob.name: knob.baseline for knob in study.knobs}
     return [{**defaults, **levels} for levels in ({best.knob: best.level}, *combined)]
 

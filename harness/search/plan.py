@@ -18,17 +18,18 @@ from harness.judge.effects import one_offs
 from harness.judge.rank import Interval
 from harness.search import sizes
 from harness.search.sizes import ALPHA, Plan, Space
+from harness.study import percentiles
 from harness.study.model import Study
+from harness.study.percentiles import QUANTILE
 
 SMALL_SPACE = 64
 """Up to this many combinations of levels we count the truly different variants, to not search longer than there are."""
 
+MOST_COUNTED = 4096
+"""Up to this many combinations we look for the few that constraints leave."""
+
 OVERHEAD_S, DRAIN_S, FIRST_BUILD_S, NEW_VARIANT_S = 1.0, 0.5, 40.0, 1.0
 """Estimated seconds: a window's start and stop, its drain when nothing is stuck, the first build, a further one."""
-
-QUANTILE = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99, "p999": 0.999}
-ENOUGH_BEYOND = 100
-"""Requests beyond the scored percentile that a window should have: 10,000 requests for p99."""
 
 
 def plan(study: Study) -> Plan:
@@ -44,6 +45,11 @@ def plan(study: Study) -> Plan:
             break
         made = smaller
     return replace(made, notes=_notes(study, first, made))
+
+
+def can_claim(study: Study, plan: Plan) -> bool:
+    """Whether the plan's pairs can show anything; true where no level makes another program, as nothing is asked then."""
+    return plan.pairs >= rank.fewest_pairs(ALPHA) or _space(study).variants == 0
 
 
 def seconds_per_window(study: Study) -> float:
@@ -116,16 +122,28 @@ def _visible_words(plan: Plan) -> str:
 
 
 def _space(study: Study) -> Space:
+    """Count the different variants that are permitted, as long as they are few."""
     levels = [knob.levels for knob in study.knobs]
-    if math.prod(len(of_knob) for of_knob in levels) > SMALL_SPACE:
-        return Space(len(one_offs(study)), None)
-    combinations = (dict(zip(study.knob_names, levels_of, strict=True)) for levels_of in itertools.product(*levels))
-    different = {variant.of(study, combination).id for combination in combinations} - {variant.baseline(study).id}
-    return Space(len(one_offs(study)), len(different))
+    single, combinations = len(one_offs(study)), math.prod(len(of_knob) for of_knob in levels)
+    if combinations > (MOST_COUNTED if study.constraints else SMALL_SPACE):
+        return Space(single, None)
+    base, different = variant.baseline(study).id, set()
+    for levels_of in itertools.product(*levels):
+        made = variant.of(study, dict(zip(study.knob_names, levels_of, strict=True)))
+        if made.id != base and variant.permitted(study, made):
+            different.add(made.id)
+        if len(different) >= max(SMALL_SPACE, single):
+            return Space(single, None)
+    return Space(single, len(different))
 
 
 def _notes(study: Study, first: Plan, made: Plan) -> tuple[str, ...]:
-    notes = [_time_note(study, first, made), _claim_note(made), _visible_note(study, made), _requests_note(study)]
+    notes = [
+        _time_note(study, first, made),
+        _claim_note(study, made),
+        _constraints_note(study),
+        _visible_note(study, made),
+    ]
     return tuple(note for note in notes if note)
 
 
@@ -136,12 +154,31 @@ def _time_note(study: Study, first: Plan, made: Plan) -> str:
     return f"The plan is cut from {first.windows} to {made.windows} windows to fit {minutes:.0f} minutes."
 
 
-def _claim_note(made: Plan) -> str:
+def _claim_note(study: Study, made: Plan) -> str:
     if made.pairs == 0 and made.search == 0 and made.screen_blocks == 0:
-        return "No level of this study makes another program than the baseline: nothing can be compared."
-    if made.pairs < rank.fewest_pairs(ALPHA):
-        return f"{made.pairs} pairs are too few for any claim: give more windows or more time."
-    return ""
+        permitted = " that its constraints permit" if study.constraints else ""
+        return f"No level of this study makes another program than the baseline{permitted}: nothing can be compared."
+    return "" if can_claim(study, made) else f"{made.pairs} pairs are too few for any claim. {_sufficient(study)}"
+
+
+def _sufficient(study: Study) -> str:
+    """Return what the smallest budget that allows a claim would be."""
+    space, enough = _space(study), rank.fewest_pairs(ALPHA)
+    larger = reversed(list(sizes.of_phases(study.phases, space))) if study.phases else sizes.growing(space)
+    least = next(made for made in larger if made.pairs >= enough)
+    minutes = math.ceil(cost_seconds(study, least) / 60)
+    return (
+        f"{least.windows} windows, about {minutes} minutes, are the fewest that allow one: give budget.windows at least "
+        f"{least.windows} and budget.time {minutes}m, or shorten the window."
+    )
+
+
+def _constraints_note(study: Study) -> str:
+    free = {one_off.variant.id for one_off in one_offs(replace(study, constraints=()))}
+    left_out = len(free) - len(one_offs(study))
+    if left_out == 0:
+        return ""
+    return f"The constraints leave {left_out} of {len(free)} single levels out; the search may still combine them."
 
 
 def _visible_note(study: Study, made: Plan) -> str:
@@ -154,25 +191,6 @@ def _visible_note(study: Study, made: Plan) -> str:
     )
 
 
-def _requests_note(study: Study) -> str:
-    quantile, requests = QUANTILE.get(study.objective.metric), _requests(study)
-    if quantile is None or requests is None or requests * (1 - quantile) >= ENOUGH_BEYOND - 1e-6:
-        return ""
-    return (
-        f"A window has about {requests:.0f} requests, so only {requests * (1 - quantile):.0f} lie beyond "
-        f"{study.objective.metric}: measure longer, or at a higher rate, for at least {ENOUGH_BEYOND}."
-    )
-
-
 def _sampling_floor(study: Study) -> float | None:
-    quantile, requests = QUANTILE.get(study.objective.metric), _requests(study)
+    quantile, requests = QUANTILE.get(study.objective.metric), percentiles.scored(study, study.objective)
     return None if quantile is None or requests is None else noise.sampling_floor(requests, quantile)
-
-
-def _requests(study: Study) -> float | None:
-    """Return how many requests of the scored kind a window has; None under closed load, where the target decides."""
-    if study.load.rate is None:
-        return None
-    weights = {request.name: request.weight for request in study.load.requests}
-    share = weights[study.objective.of] / sum(weights.values()) if study.objective.of else 1.0
-    return study.load.rate * share * study.window.measure_s

@@ -5,6 +5,7 @@ Pure arithmetic. Whatever a phase cannot use becomes confirmation pairs, because
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 
@@ -134,6 +135,11 @@ def race_windows(windows: int, entrants: int) -> int:
 def of_budget(windows: int, space: Space) -> Iterator[Plan]:
     """Yield the plan of the budget, then ever smaller ones."""
     return (_sized(size, space) for size in range(windows, 0, -1))
+
+
+def growing(space: Space) -> Iterator[Plan]:
+    """Yield the plans of ever larger budgets."""
+    return (_sized(size, space) for size in itertools.count(1))
 
 
 def of_phases(phases: Phases, space: Space) -> Iterator[Plan]:

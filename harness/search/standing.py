@@ -6,12 +6,13 @@ enter the claim.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from harness.judge import guards, score
+from harness.judge import guards, score, second
 from harness.ledger.record import History, WindowRecord
 from harness.search import cells
 from harness.study.model import Study
@@ -22,11 +23,15 @@ EXPLORING = ("calibrate", "screen", "search", "race")
 
 @dataclass(frozen=True)
 class Standing:
-    """One variant: its usable windows, and its score (lower is better, the baseline's is 0)."""
+    """One variant: its usable windows, and its score (lower is better, the baseline's is 0).
+
+    `second` is the score by the second objective, without penalties: None where there is none, or no window gave it.
+    """
 
     variant: Variant
     windows: int
     score: float
+    second: float | None = None
 
 
 @dataclass(frozen=True)
@@ -66,27 +71,60 @@ def shortfalls(study: Study, windows: Sequence[WindowRecord], baseline: Sequence
     return {guards.sentence(guard): guards.shortfall(study, guard, windows, baseline) for guard in study.guards}
 
 
-def ranking(study: Study, records: Sequence[WindowRecord]) -> list[Standing]:
-    """Return the feasible candidates, best score first, equal scores in the order of their first window.
+def feasible(study: Study, records: Sequence[WindowRecord]) -> list[list[Relative]]:
+    """Return the windows of each candidate that may be recommended, variants in the order of their first window.
 
     Left out: variants that FAILED twice, and those of which every window breaks a limit on errors.
     """
-    baseline = [record for record in records if record.role == "baseline" and record.validity.usable]
     failed = cells.infeasible(records)
     groups: dict[str, list[Relative]] = {}
     for entry in relative(study, records):
         groups.setdefault(entry.record.variant, []).append(entry)
-    feasible = [
+    return [
         group
         for name, group in groups.items()
         if name not in failed and not all(guards.breaks_errors(study, entry.record) for entry in group)
     ]
-    return sorted((_standing(study, group, baseline) for group in feasible), key=lambda standing: standing.score)
 
 
-def _standing(study: Study, group: Sequence[Relative], baseline: Sequence[WindowRecord]) -> Standing:
+def ranking(study: Study, records: Sequence[WindowRecord]) -> list[Standing]:
+    """Return the feasible candidates, best first by the study's rule, equal ones in the order of their first window."""
+    baseline = [record for record in records if record.role == "baseline" and record.validity.usable]
+    others = second_scores(study, records)
+    stand = [_standing(study, group, baseline, others) for group in feasible(study, records)]
+    return sorted(stand, key=_rule(study, stand))
+
+
+def second_scores(study: Study, records: Sequence[WindowRecord]) -> dict[str, float]:
+    """Return each candidate's score by the second objective; empty where the study has one objective only."""
+    other = second.seen_from(study)
+    groups: dict[str, list[float]] = {}
+    for entry in relative(other, records) if other else ():
+        groups.setdefault(entry.record.variant, []).append(entry.y)
+    return {name: score.score(float(np.mean(y)), len(y), []) for name, y in groups.items()}
+
+
+def _rule(study: Study, stand: Sequence[Standing]) -> Callable[[Standing], tuple[float, float]]:
+    """Return the key by which the study's rule sorts: smaller is better; a second objective that is unknown comes last."""
+    pick, best = study.objective.pick, min((entry.score for entry in stand), default=0.0)
+    limit = best + math.log1p(study.objective.within)
+
+    def key(entry: Standing) -> tuple[float, float]:
+        if study.objective.second is None or pick == "first":
+            return (0.0, entry.score)
+        other = math.inf if entry.second is None else entry.second
+        if pick == "balanced":
+            return (0.0, entry.score + other)
+        return (0.0, other) if entry.score <= limit else (1.0, entry.score)
+
+    return key
+
+
+def _standing(
+    study: Study, group: Sequence[Relative], baseline: Sequence[WindowRecord], others: Mapping[str, float]
+) -> Standing:
     windows = [entry.record for entry in group]
     mean = float(np.mean([entry.y for entry in group]))
     missed = shortfalls(study, windows, baseline).values()
     made = Variant(id=windows[0].variant, values=dict(windows[0].values))
-    return Standing(made, len(group), score.score(mean, len(group), list(missed)))
+    return Standing(made, len(group), score.score(mean, len(group), list(missed)), others.get(made.id))

@@ -382,6 +382,22 @@ def resolved(values: Mapping[str, Level], default_workers: int) -> dict[str, Lev
     return result
 
 
+def in_force(name: str, values: Mapping[str, Level], default_workers: int) -> Level | None:
+    """Return the level of a knob that canonical `values` put in force.
+
+    None where no constant says what Tokio takes, and where the knob means nothing under the flavor.
+    """
+    flavor = values.get("flavor", "multi_thread")
+    if flavor not in TABLE[name].flavors:
+        return None
+    fallback = {
+        "worker_threads": default_workers,
+        "global_queue_interval": 31 if flavor == "current_thread" else None,
+        "max_io_events_per_busy_tick": values.get("max_io_events_per_tick", 1024),
+    }
+    return values.get(name, fallback.get(name, TABLE[name].default))
+
+
 def about(knob: Knob, target: Target) -> str:
     """Return the sentence that says what a searched knob does."""
     if knob.kind == "runtime":

@@ -15,11 +15,11 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from harness.errors import StudyError
-from harness.study import levels, loads, places, quantities, schema, targets
+from harness.study import aims, levels, loads, places, quantities, schema, targets
 from harness.study.faults import Faults, Loc, listed, nearest
 from harness.study.levels import Levels
 from harness.study.loads import Loads
-from harness.study.model import Budget, Guard, Knob, Objective, Phases, Study, WindowTimes
+from harness.study.model import Budget, Knob, Phases, Study, WindowTimes
 from harness.study.schema import StudyFile
 
 MOST_BYTES = 2**20
@@ -138,6 +138,8 @@ def _resolved(path: Path, text: str, file: StudyFile, faults: Faults) -> Study |
     times = WindowTimes(file.window.warmup, file.window.measure, loads.drain_s(file, faults))
     offered = Loads(path.parent, faults)
     load = offered.profile(file.load, times)
+    aimed, limits = aims.objective(file, faults), aims.guards(file, faults)
+    thin = aims.thin(load, times, aimed, limits, faults)
     return Study(
         name=file.study,
         file=path,
@@ -146,52 +148,22 @@ def _resolved(path: Path, text: str, file: StudyFile, faults: Faults) -> Study |
         target=target,
         load=load,
         window=times,
-        objective=_objective(file, faults),
-        guards=_guards(file, faults),
+        objective=aimed,
+        guards=limits,
         knobs=searched,
         baseline=baseline,
         budget=_budget(file, searched, phases, faults),
         phases=phases,
         min_effect=file.min_effect,
         seed=file.seed,
-        warnings=(*reader.warnings, *levels.idle_warnings(searched, baseline, times), *_lost(lost)),
+        constraints=aims.rules(file, target, baseline, faults),
+        warnings=(*reader.warnings, *levels.idle_warnings(searched, baseline, times), *_lost(lost), *thin),
     )
 
 
 def _lost(calls: tuple[str, ...]) -> tuple[str, ...]:
     words = "the crate's runtime.rs sets what a rendered variant cannot keep, so variants differ from it in this too"
     return (f"{words}: {listed(calls)}",) if calls else ()
-
-
-def _objective(file: StudyFile, faults: Faults) -> Objective:
-    asked, names = file.objective, [request.name for request in file.load.requests]
-    if asked.of is not None and asked.of not in names:
-        words = (
-            f"there is no request named {asked.of}. {nearest(asked.of, names)}There are: {listed(dict.fromkeys(names))}"
-        )
-        faults.add(words, "objective", "of", rests_on=[("load", "requests")])
-    metric = asked.minimize or asked.maximize
-    if asked.of is not None and metric not in {*schema.LATENCIES, "throughput"}:
-        words = f"{metric} belongs to the whole service, not to one kind of request: leave `of` out"
-        faults.add(words, "objective", "of", rests_on=[("objective", "minimize")])
-    return Objective("minimize" if asked.minimize else "maximize", metric, asked.of)  # type: ignore[arg-type]  # by schema
-
-
-def _guards(file: StudyFile, faults: Faults) -> tuple[Guard, ...]:
-    for index, guard in enumerate(file.guards):
-        a_share = guard.metric == "error_ratio" or (guard.metric == "throughput" and file.load.model == "open")
-        if a_share and guard.of is None and guard.limit() > 1:
-            words = f"is a share of the offered requests, so its limit is at most 1 (or 100%), not {guard.limit():g}"
-            faults.add(words, "guards", index, guard.side, rests_on=[("guards",), ("load", "model")])
-    return tuple(
-        Guard(
-            metric=guard.metric,  # type: ignore[arg-type]  # the schema checked it
-            side=guard.side,
-            limit=guard.limit(),
-            relative=guard.of == "baseline",
-        )
-        for guard in file.guards
-    )
 
 
 def _budget(file: StudyFile, searched: tuple[Knob, ...], phases: Phases | None, faults: Faults) -> Budget:

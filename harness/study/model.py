@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 UNSET = "unset"
 """The level that means "do not call the setter": the Builder line is absent from the rendered Rust."""
@@ -170,13 +170,24 @@ Metric = Literal[
 ]
 
 
+Pick = Literal["first", "second", "balanced"]
+
+
 @dataclass(frozen=True)
 class Objective:
-    """What is made better. `of` is the name of one request kind, None for all offered requests."""
+    """What is made better. `of` is the name of one request kind, None for all offered requests.
+
+    With a `second` objective, `pick` says which variant is confirmed: "first" the best by the first; "second" the best by
+    the second of those that give up at most `within` (a fraction) of the first's best; "balanced" the least product of
+    both against the baseline. The claim is about the first in any case.
+    """
 
     direction: Literal["minimize", "maximize"]
     metric: Metric
     of: str | None = None
+    second: Objective | None = None
+    pick: Pick = "first"
+    within: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -211,6 +222,17 @@ class Phases:
     confirm: int
 
 
+class Rule(Protocol):
+    """A constraint between knobs, see `study.constraints`."""
+
+    @property
+    def text(self) -> str:
+        """The constraint as it was written."""
+
+    def holds(self, values: Mapping[str, Level], default_workers: int) -> bool:
+        """Whether canonical `values` are permitted."""
+
+
 @dataclass(frozen=True)
 class Study:
     """The frozen content of one study file, with what its target declares.
@@ -218,7 +240,7 @@ class Study:
     `baseline` holds the baseline's assignment (runtime knobs that are set, and every option). `digest` is the
     SHA-256 of the file's text and of the files that its load names; `text` the text itself; `warnings` are sentences
     about levels that cannot act. `floor_ms` is what the load's engine measures on this host where there is nothing to
-    measure, by percentile; it is empty until the host is calibrated.
+    measure, by percentile; it is empty until the host is calibrated. `constraints` are what every variant has to meet.
     """
 
     name: str
@@ -238,6 +260,7 @@ class Study:
     seed: int
     warnings: tuple[str, ...] = ()
     floor_ms: Mapping[str, float] = field(default_factory=dict)
+    constraints: tuple[Rule, ...] = ()
 
     def knob(self, name: str) -> Knob:
         """Return the searched knob of that name; KeyError if the study does not search it."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema, model_validator
 
 from harness.study import quantities
 from harness.study.faults import Blame, listed, nearest
@@ -33,6 +33,7 @@ MAXIMIZED = ("throughput",)
 GUARDED = (*MINIMIZED, *MAXIMIZED, "error_ratio")
 HANDSHAKE = ("upgrade", "sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions")
 FRAMING = ("content-length", "transfer-encoding", "connection")
+MOST_OBJECTIVES = 2
 MOST_LEVELS = 8
 LEAST_WINDOWS = 20
 DEFAULT_WINDOWS = 60
@@ -44,6 +45,22 @@ def _form_of_arrivals(value: Any) -> str:  # noqa: ANN401 - raw YAML
 
 def _form_of_levels(value: Any) -> str:  # noqa: ANN401 - raw YAML
     return "range" if isinstance(value, (dict, RangeFile)) else "levels"
+
+
+def _listed_figures(value: Any) -> Any:  # noqa: ANN401 - raw YAML
+    if value is None:
+        return []
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+        return value
+    raise ValueError(f"write a figure such as p95, or a list of two, not {given(value)}")
+
+
+def _figures(names: tuple[str, ...]) -> WithJsonSchema:
+    one: dict[str, Any] = {"enum": list(names)}
+    several = {"type": "array", "items": one, "minItems": 1, "maxItems": MOST_OBJECTIVES}
+    return WithJsonSchema({"anyOf": [one, several]})
 
 
 class Model(BaseModel):
@@ -286,29 +303,63 @@ class WindowFile(Model):
 
 
 class ObjectiveFile(Model):
-    """What is made better: exactly one of `minimize` and `maximize`."""
+    """What is made better: one figure, or two with a rule for which of their best trade-offs is confirmed."""
 
-    minimize: str | None = Field(
-        None, json_schema_extra={"enum": [*MINIMIZED, None]}, description="A figure that should get smaller."
+    minimize: Annotated[list[str], BeforeValidator(_listed_figures), _figures(MINIMIZED)] = Field(
+        [], description="A figure that should get smaller, or a list of two."
     )
-    maximize: str | None = Field(
-        None, json_schema_extra={"enum": [*MAXIMIZED, None]}, description="A figure that should get larger."
+    maximize: Annotated[list[str], BeforeValidator(_listed_figures), _figures(MAXIMIZED)] = Field(
+        [], description="A figure that should get larger; beside minimize it is the second."
     )
     of: Slug | None = Field(None, description="Name of one kind of request; without it all of them count.")
+    pick: Literal["first", "second", "balanced"] = Field(
+        "first",
+        description="Of two objectives: the best by the first; the best by the second `within` a share of the first's "
+        "best; or balanced, the least product of both. The claim is about the first.",
+    )
+    within: Share | None = Field(
+        None, gt=0, lt=10, description="With `pick: second`: how much of the first objective's best may be given up."
+    )
 
     @model_validator(mode="after")
-    def _one_direction(self) -> ObjectiveFile:
-        if (self.minimize is None) == (self.maximize is None):
-            raise ValueError("give exactly one of minimize and maximize")
-        for key, metric, fitting, other in (
+    def _one_or_two(self) -> ObjectiveFile:
+        for key, figures, fitting, other in (
             ("minimize", self.minimize, MINIMIZED, "maximize"),
             ("maximize", self.maximize, MAXIMIZED, "minimize"),
         ):
-            if metric is not None and metric not in fitting:
-                turned = metric in {*MINIMIZED, *MAXIMIZED}
-                advice = f"Write `{other}: {metric}`. " if turned else nearest(metric, fitting)
-                raise Blame(key, f"cannot be {given(metric)}. {advice}It can be: {listed(fitting)}")
+            for metric in figures:
+                _check_figure(key, metric, fitting, other)
+        if not self.wanted:
+            raise ValueError("give minimize or maximize: what is to get better")
+        if len(self.wanted) > MOST_OBJECTIVES:
+            raise Blame("minimize", f"at most {MOST_OBJECTIVES} objectives: make the others guards")
+        if len(set(self.wanted)) < len(self.wanted):
+            raise Blame("minimize", f"names {self.wanted[0][1]} twice")
         return self
+
+    @model_validator(mode="after")
+    def _rule_fits(self) -> ObjectiveFile:
+        if len(self.wanted) < MOST_OBJECTIVES and {"pick", "within"} & self.model_fields_set:
+            raise Blame("pick", "is for two objectives: leave it out, or name a second one")
+        if (self.pick == "second") != (self.within is not None):
+            words = "belongs to `pick: second`, and to it always: the share of the first's best that may be given up"
+            raise Blame("within", words)
+        return self
+
+    @property
+    def wanted(self) -> list[tuple[str, str]]:
+        """Direction and figure of each objective, the first first."""
+        return [
+            *(("minimize", metric) for metric in self.minimize),
+            *(("maximize", metric) for metric in self.maximize),
+        ]
+
+
+def _check_figure(key: str, metric: str, fitting: tuple[str, ...], other: str) -> None:
+    if metric not in fitting:
+        turned = metric in {*MINIMIZED, *MAXIMIZED}
+        advice = f"Write `{other}: {metric}`. " if turned else nearest(metric, fitting)
+        raise Blame(key, f"cannot be {given(metric)}. {advice}It can be: {listed(fitting)}")
 
 
 class GuardFile(Model):
@@ -442,6 +493,11 @@ class StudyFile(Model):
         description="What is searched: settings of Tokio's runtime and options that the target declares.",
     )
     baseline: Settings = Field({}, description="What the baseline sets otherwise than Tokio and the target by default.")
+    constraints: list[Annotated[str, Field(max_length=300)]] = Field(
+        [],
+        max_length=32,
+        description='What every variant has to meet, such as "worker_threads * 2 <= max_blocking_threads".',
+    )
     budget: BudgetFile = Field(BudgetFile(), description="How much may be spent.")
     phases: PhasesFile | None = Field(None, description="Explicit sizes of the phases, instead of budget.windows.")
     min_effect: Share = Field(

@@ -70,8 +70,11 @@ class Runner:
         return [json.loads(line) for line in found[0].read_text().splitlines()] if found else []
 
     def wait_for_windows(self, process, count, seconds=180):
+        self.wait_until(lambda: len(self.windows()) >= count, process, seconds)
+
+    def wait_until(self, happened, process, seconds=180):
         end = time.monotonic() + seconds
-        while len(self.windows()) < count:
+        while not happened():
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < end, "the windows did not come"
             time.sleep(0.02)

@@ -65,6 +65,20 @@ def test_a_missing_cargo_is_named_with_what_brings_it(harness, tmp_path):
     refused(harness("optimize", "small.yaml", "--backend", "process", *WAIT, env=env), 3, "install Rust", "--resume")
 
 
+def test_a_budget_too_small_for_any_claim_is_refused_before_it_is_spent(harness):
+    harness.study.write_text(harness.study.read_text() + "budget: {time: 45s}\n")
+
+    refused(harness("optimize", "small.yaml", *WAIT), 2, "too few for any claim", "are the fewest that allow one")
+    assert not (harness.folder / "results").exists()
+
+
+def test_an_optuna_storage_that_cannot_be_opened_is_refused_before_anything_is_spent(harness):
+    done = harness("optimize", "small.yaml", "--optuna-storage", "sqlite:////nowhere/of/mine.db", *WAIT)
+
+    refused(done, 2, "--optuna-storage: the storage cannot be opened (sqlite", "sqlite:///optuna.db")
+    assert not (harness.folder / "results").exists()
+
+
 def test_more_cores_than_there_are_is_the_machines_fault(harness):
     harness.study.write_text(harness.study.read_text().replace("memory: 256MiB", "cpus: 900"))
 

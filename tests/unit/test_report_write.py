@@ -6,7 +6,11 @@ import pytest
 
 from harness import report
 from harness.errors import MachineError
+from harness.judge import verdict
+from harness.ledger.folder import RunFolder
+from harness.ledger.ledger import Ledger
 from harness.report.summary import headline
+from harness.variant import Decision
 
 EVERY = {"report.html", "runbook.md", "summary.json", "recommended"}
 
@@ -180,3 +184,79 @@ def test_an_infinite_effect_is_null_in_the_summary(tmp_path):
     folder = canned_run.write(tmp_path, true_ms=nearly_equal)
 
     json.dumps(report.write(folder), allow_nan=False)
+
+
+def test_a_run_lists_its_later_confirmations_and_keeps_its_verdict(tmp_path):
+    folder = canned_run.write(tmp_path)
+    before = report.write(folder)
+    confirms = {"run": "quickstart-20260101T000000Z", "variant": "pool00000000", "number": 1, "pairs": 6}
+    again = canned_run.write(tmp_path / "again", changes={"confirms": confirms, "run": "the-first-confirmation"})
+    (folder / "confirm").mkdir()
+    again = again.rename(folder / "confirm" / "20260102T000000Z")
+    own, after = report.write(again), report.write(folder)
+
+    assert after == {**before, "confirmations": after["confirmations"]}
+    assert [(row["number"], row["call"], row["run"]) for row in after["confirmations"]] == [
+        (1, own["verdict"]["call"], "the-first-confirmation")
+    ]
+    assert (own["confirms"], own["effects"]) == (confirms, [])
+    for page in ("report.html", "runbook.md"):
+        assert "Confirmed again" in (folder / page).read_text()
+    assert "one variant only" in (again / "report.html").read_text()
+
+
+def test_a_confirmation_that_is_unfinished_or_torn_is_passed_over(tmp_path):
+    folder = canned_run.write(tmp_path)
+    for name, content in (("1", "{"), ("2", "[]"), ("3", "{}")):
+        (folder / "confirm" / name).mkdir(parents=True)
+        (folder / "confirm" / name / "run.json").write_text("{}")
+        (folder / "confirm" / name / "summary.json").write_text(content)
+
+    assert report.write(folder)["confirmations"] == []
+
+
+TWO = {
+    **canned_run.OBJECTIVE,
+    "second": {"direction": "minimize", "metric": "cpu_per_request", "of": None},
+    "pick": "second",
+    "within": 0.05,
+}
+
+
+def test_two_objectives_give_a_table_of_trade_offs_with_the_picked_one_marked(tmp_path):
+    folder = canned_run.write(tmp_path, changes={"objective": TWO})
+    summary = report.write(folder)
+    picked = [point["values"] for point in summary["pareto"] if point["picked"]]
+
+    assert picked in ([], [canned_run.BLOCKING])
+    assert all(len(point["gains"]) == 2 and point["windows"] >= 0 for point in summary["pareto"])
+    assert summary["second"]["metric"] == "cpu_per_request"
+    assert summary["second"]["interval"][0] <= summary["second"]["estimate"] <= summary["second"]["interval"][1]
+    for page in ("report.html", "runbook.md"):
+        text = (folder / page).read_text()
+        assert "Two objectives" in text
+        assert "the best CPU per request of those that give up at most 5 % of the best p95" in text
+        assert "no claim rests on it" in text
+
+
+def test_one_objective_has_no_table_of_trade_offs(tmp_path):
+    folder = canned_run.write(tmp_path)
+    summary = report.write(folder)
+
+    assert (summary["pareto"], summary["second"]) == ([], None)
+    assert "Two objectives" not in (folder / "report.html").read_text()
+
+
+def test_knobs_that_were_left_out_stand_in_the_report_with_reason_and_saving(tmp_path):
+    folder = canned_run.write(tmp_path, finished=False)
+    said = "Not searched: max_blocking_threads: no blocking work under this load. This saves 2 windows."
+    content = {"knobs": {"max_blocking_threads": "no blocking work"}, "levels": 1, "windows_saved": 2, "pairs": 0}
+    Ledger(RunFolder(folder)).append_decision(Decision("inert", {**content, "words": said}), 0.0)
+    canned_run.decide(folder, verdict.ended("all_inert", "No knob can matter.", call="same"))
+    summary = report.write(folder)
+
+    assert summary["inert"] == {"knobs": {"max_blocking_threads": "no blocking work"}, "windows_saved": 2}
+    assert summary["headline"] == "No change: no knob of this study can matter under this load"
+    assert "max_blocking_threads" not in {row["knob"] for row in summary["effects"]}
+    for page in ("report.html", "runbook.md"):
+        assert said in (folder / page).read_text()

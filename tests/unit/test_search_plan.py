@@ -7,7 +7,7 @@ import pytest
 from fakes import QUICK_KNOBS, fake_study, quick_study
 
 from harness.search import plan, sizes
-from harness.study.model import UNSET, Budget, Knob, Load, Objective, Phases, WindowTimes
+from harness.study.model import UNSET, Budget, Knob, Phases, WindowTimes
 
 
 def planned(windows, **changes):
@@ -127,28 +127,12 @@ def test_an_effect_too_small_for_the_plan_is_pointed_out():
     assert any("min_effect is 2.0%" in note for note in plan.plan(quick_study()).notes)
 
 
-def test_too_few_requests_beyond_the_percentile_are_pointed_out():
-    few = quick_study(objective=Objective("minimize", "p99"))
-
-    assert any("only 21 lie beyond p99" in note for note in plan.plan(few).notes)
-
-
-def test_enough_requests_are_not_remarked_on():
-    assert not any("beyond" in note for note in plan.plan(quick_study()).notes)
-
-
 def test_the_plan_in_the_ledger_tells_the_noise_that_sampling_alone_makes():
     study = quick_study()
 
     assert plan.to_json(study, plan.plan(study))["sampling_floor"] == pytest.approx(
         (0.95 / (0.05 * 2100)) ** 0.5 / -math.log(0.05)
     )
-
-
-def test_closed_load_does_not_foretell_its_requests():
-    closed = quick_study(load=Load("closed", None, None, 8, 2.0, quick_study().load.requests))
-
-    assert not any("beyond" in note for note in plan.plan(closed).notes)
 
 
 def test_a_plan_survives_its_json():

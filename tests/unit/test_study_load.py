@@ -303,3 +303,110 @@ def test_a_builder_setting_that_cannot_be_searched_says_why(write):
 
 def test_the_schema_is_json():
     assert json.loads(schema_file.text())["required"] == ["study", "target", "load", "objective", "knobs"]
+
+
+def lines(write, *changes):
+    text = GOOD
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    return write(text)
+
+
+P99 = ("{minimize: p95}", "{minimize: p99}")
+
+
+def test_too_few_requests_beyond_the_percentile_are_warned_of_at_load(write):
+    (warning,) = load(lines(write, P99)).warnings
+
+    assert "about 2400 requests, so only 24.0 lie beyond p99" in warning
+
+
+def test_a_guard_on_a_percentile_needs_requests_beyond_it_too(write):
+    guarded = ("knobs:", "guards: [{metric: p99, at_most: 50ms}]\nknobs:")
+
+    assert "beyond p99" in load(lines(write, guarded)).warnings[0]
+
+
+def test_enough_requests_are_not_remarked_on(write):
+    assert load(lines(write)).warnings == ()
+    assert load(lines(write, P99, ("rate: 300", "rate: 1250"))).warnings == ()
+
+
+def test_closed_load_does_not_foretell_its_requests(write):
+    assert load(lines(write, P99, ("rate: 300", "model: closed"))).warnings == ()
+
+
+def test_a_percentile_without_a_single_request_beyond_it_is_refused(write):
+    few = lines(write, ("{minimize: p95}", "{minimize: p999}"), ("rate: 300", "rate: 100"))
+
+    (fault,) = faults(few)
+
+    assert fault.startswith("study.yaml:7:1 objective: A window has about 800 requests, so only 0.8 lie beyond p999: ")
+    assert fault.endswith("p999 would be the slowest request of a window")
+
+
+def test_only_the_requests_of_the_scored_kind_count(write):
+    kinds = ("/payments, json: {amount: 1}}", "/payments}\n    - {name: rare, path: /, weight: 0.01}")
+    rare = ("{minimize: p95}", "{minimize: p95, of: rare}")
+
+    assert "about 24 requests, so only 1.2 lie beyond p95" in load(lines(write, kinds, rare)).warnings[0]
+
+
+def objective(write, text):
+    return load(lines(write, ("{minimize: p95}", text))).objective
+
+
+@pytest.mark.parametrize("metric", [*schema.MINIMIZED, *schema.MAXIMIZED])
+def test_every_figure_can_be_the_objective(write, metric):
+    direction = "maximize" if metric in schema.MAXIMIZED else "minimize"
+    made = load(lines(write, ("{minimize: p95}", f"{{{direction}: {metric}}}"), ("rate: 300", "rate: 30000"))).objective
+
+    assert (made.direction, made.metric, made.second) == (direction, metric, None)
+
+
+@pytest.mark.parametrize("metric", schema.GUARDED)
+@pytest.mark.parametrize("of", ["", "of: baseline"])
+def test_every_figure_can_be_guarded_by_a_limit_or_against_the_baseline(write, metric, of):
+    units = {"peak_rss": "64MiB", "cpu_per_request": "100us", "threads": "8", "throughput": "0.9", "error_ratio": "0.1"}
+    limit = f"110%, {of}" if of else units.get(metric, "50ms")
+    text = f"guards: [{{metric: {metric}, at_most: {limit}}}]\nknobs:"
+    (guard,) = load(lines(write, ("knobs:", text), ("rate: 300", "rate: 30000"))).guards
+
+    assert (guard.metric, guard.relative) == (metric, bool(of))
+
+
+def test_two_objectives_have_an_order_and_a_rule(write):
+    made = objective(write, "{minimize: [p95, peak_rss], of: pay, pick: second, within: 5%}")
+
+    assert (made.metric, made.of, made.pick, made.within) == ("p95", "pay", "second", 0.05)
+    assert (made.second.metric, made.second.of, made.second.direction) == ("peak_rss", None, "minimize")
+
+
+def test_what_gets_larger_stands_second_beside_what_gets_smaller(write):
+    made = objective(write, "{minimize: cpu_per_request, maximize: throughput}")
+
+    assert (made.metric, made.second.metric, made.second.direction) == ("cpu_per_request", "throughput", "maximize")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{}", "objective: give minimize or maximize"),
+        ("{minimize: [p95, p99, peak_rss]}", "objective.minimize: at most 2 objectives: make the others guards"),
+        ("{minimize: [p95, p95]}", "objective.minimize: names p95 twice"),
+        ("{minimize: [p95, pp99]}", "objective.minimize: cannot be 'pp99'. Did you mean p99?"),
+        ("{minimize: [p95, throughput]}", "Write `maximize: throughput`"),
+        ("{minimize: []}", "write a figure such as p95, or a list of two, not a list"),
+        ("{minimize: 95}", "write a figure such as p95, or a list of two, not 95"),
+        ("{minimize: p95, pick: first}", "objective.pick: is for two objectives"),
+        ("{minimize: [p95, p50], pick: second}", "objective.within: belongs to `pick: second`, and to it always"),
+        ("{minimize: [p95, p50], within: 5%}", "objective.within: belongs to `pick: second`"),
+        ("{minimize: [p95, p50], pick: third}", "objective.pick: must be 'first', 'second' or 'balanced'"),
+        ("{minimize: [threads, peak_rss], of: pay}", "objective.of: threads, peak_rss belongs to the whole service"),
+    ],
+)
+def test_an_objective_that_cannot_be_is_refused(write, text, words):
+    (fault,) = faults(lines(write, ("{minimize: p95}", text)))
+
+    assert words in fault

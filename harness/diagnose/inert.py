@@ -1,0 +1,57 @@
+"""Knobs that cannot matter in a study, from what the runtime showed in its calibration windows. Pure.
+
+A statement about this program under this load, never about the knob. What a window does not tell counts as activity:
+unknown never makes a knob inert.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.ledger.record import WindowRecord
+from harness.study.model import Study
+
+OF_THE_BLOCKING_POOL = ("max_blocking_threads", "thread_keep_alive")
+"""The knobs that act on the threads of spawn_blocking and on nothing else."""
+
+COUNTS = ("blocking_threads_max", "spawned_blocking")
+"""Figures of a window that are 0 exactly where the blocking pool did nothing."""
+
+OWN_THREADS = 2
+"""Threads of a target with the kit beside its workers: the main one and the probe's."""
+
+FEWEST_WINDOWS = 3
+
+
+def knobs(study: Study, windows: Sequence[WindowRecord]) -> dict[str, str]:
+    """Return the searched knobs that cannot matter, with the reason for each.
+
+    Where an option of the target is searched there are none: an option may bring blocking work that the baseline, which
+    is all that calibration runs, does not have.
+    """
+    usable = [record for record in windows if record.validity.usable]
+    has_options = any(knob.kind == "option" for knob in study.knobs)
+    if has_options or len(usable) < FEWEST_WINDOWS or not all(_pool_is_idle(study, record) for record in usable):
+        return {}
+    reason = (
+        f"no blocking work under this load: the blocking pool had no thread in any of {len(usable)} calibration windows, and "
+        "this knob acts on nothing else"
+    )
+    return {knob.name: reason for knob in study.knobs if knob.name in OF_THE_BLOCKING_POOL}
+
+
+def _pool_is_idle(study: Study, record: WindowRecord) -> bool:
+    """Whether the window shows that no blocking thread ran: by the runtime's own counts, else by the process's threads."""
+    counts = [getattr(record.metrics, name, None) for name in COUNTS]
+    known = [count for count in counts if count is not None]
+    if known:
+        return not any(known)
+    return _has_only_workers(study, record)
+
+
+def _has_only_workers(study: Study, record: WindowRecord) -> bool:
+    threads = None if record.metrics is None else record.metrics.threads
+    workers = 0 if record.in_force.get("flavor") == "current_thread" else record.in_force.get("workers")
+    if not study.target.has_admin or study.target.form != "template" or threads is None or not isinstance(workers, int):
+        return False
+    return threads <= workers + OWN_THREADS
