@@ -40,6 +40,8 @@ ENGINES = ("http", "native")
 USUAL_CEILINGS = {"http": 3000.0, "native": 14_000.0}
 """Requests a second that the engines held within their gates on a shared two-core machine; used until this one is
 calibrated (facts on load generation, section 9)."""
+USUAL_MESSAGES = 2000.0
+"""Messages received a second that the websocket engine usually holds; it is not calibrated, having no null server."""
 CEILING_MARGIN_MS = 0.5
 """Lateness that is allowed while a ceiling is looked for: a tenth of a latency of 5 ms. A study with smaller latencies
 is held to its own limit by the gate."""
@@ -299,9 +301,25 @@ def settled(study: Study, calibration: Calibration | None) -> Settled:
     engine, why = _chosen(load, calibration)
     words = [why] if why else []
     known = calibration.engines.get(engine) if calibration else None
+    words += _of_websocket(load)
     words += [*_over_the_ceiling(load.peak_rate, engine, known, calibration), *_floor_told(engine, known, calibration)]
     floor_ms = dict(known.floor_ms) if known and not known.disturbed else {}
     return Settled(replace(study, load=replace(load, engine=engine), floor_ms=floor_ms), tuple(words))
+
+
+def _of_websocket(load: Load) -> list[str]:
+    """Return what is not known about a websocket load, and a warning where it is probably too much."""
+    if load.websocket is None:
+        return []
+    words = [
+        "noise floor of this host: not known for the websocket engine; `harness doctor --calibrate` has no part in it"
+    ]
+    receivers = load.connections if load.websocket.delivery == "broadcast" else 1
+    received = (load.peak_rate or 0.0) * receivers
+    if received > USUAL_MESSAGES:
+        usually = f"the websocket engine usually takes in ({USUAL_MESSAGES:,.0f}/s)"
+        words.append(f"{received:,.0f} messages received a second are more than {usually}: windows may become INVALID")
+    return words
 
 
 def _over_the_ceiling(

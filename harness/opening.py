@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -27,7 +28,7 @@ from harness.ledger.record import SCHEMA
 from harness.load import native_program
 from harness.load.generator import LocustGenerator
 from harness.study import knobs
-from harness.study.model import Study
+from harness.study.model import Load, Study
 from harness.target import build, leftovers, process
 from harness.target.docker import DockerBackend
 from harness.target.process import ProcessBackend
@@ -35,6 +36,9 @@ from harness.target.service import Backend
 from harness.window.cores import CoreMap, available, core_map, siblings
 from harness.window.jitter import JitterProbe
 from harness.window.run import Bench
+
+FILES_BESIDE = 128
+"""Open files of the generator beside its connections: Python's own, the loop's, logs and samples."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,7 @@ def obstacles(study: Study, facts: Mapping[str, Any], backend: str | None) -> tu
 def opened(study: Study, results: Path, backend: str | None, resumed: Unfinished | None) -> Iterator[Opened]:
     """Yield the run to carry out, new or `resumed`; on leaving, end the generator and remove what the backend made."""
     swept = leftovers.sweep(results)
+    _require_files(study.load)
     begun = _fresh(study, results, backend) if resumed is None else _resumed(study, resumed)
     with _carried_out(begun, swept) as run:
         yield run
@@ -132,6 +137,7 @@ def opened_again(
     It takes the backend, the engine and the noise floor of `run`; `confirms` goes into its run.json.
     """
     swept = leftovers.sweep(run.path.parent.parent)
+    _require_files(study.load)
     if resumed is None:
         facts = read_run(run)
         backend = str(facts.get("backend"))
@@ -231,6 +237,18 @@ def _require(backend: str) -> None:
         )
 
 
+def _require_files(load: Load) -> None:
+    """Refuse more connections than one process may have files; MachineError. The generator may raise its soft limit only."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    wanted = load.open_connections + FILES_BESIDE
+    if hard != resource.RLIM_INFINITY and wanted > hard:
+        lower = "load.websocket.idle" if load.websocket and load.websocket.idle else "load.connections"
+        raise MachineError(
+            f"the study holds {load.open_connections:,} connections open, and no process may have more than {hard:,} files "
+            f"here: raise the limit (`ulimit -Hn {wanted}` as root), or lower {lower}"
+        )
+
+
 def _docker(folder: RunFolder) -> Backend:
     return DockerBackend(folder.run_id)
 
@@ -288,6 +306,7 @@ def described(
             "engine": study.load.engine,
             "keep_alive": study.load.keep_alive,
             "think_s": study.load.think_s,
+            "websocket": None if study.load.websocket is None else asdict(study.load.websocket),
             "connections": study.load.connections,
             "timeout_s": study.load.timeout_s,
             "requests": [f"{request.method} {request.path}" for request in study.load.requests],

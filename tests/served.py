@@ -20,6 +20,7 @@ from harness.window.run import Bench, Place
 
 ROOT = Path(__file__).resolve().parents[1]
 SERVERS = Path(__file__).with_name("contract") / "servers.py"
+WEBSOCKET_SERVERS = SERVERS.with_name("websocket_servers.py")
 CORES = core_map(available(), 1)
 
 
@@ -45,13 +46,13 @@ class Backend:
 
     name = "test"
 
-    def __init__(self, behaviour, meanwhile=lambda _pid: None):
-        self.behaviour, self.meanwhile = behaviour, meanwhile
+    def __init__(self, behaviour, meanwhile=lambda _pid: None, servers=SERVERS):
+        self.behaviour, self.meanwhile, self.servers = behaviour, meanwhile, servers
 
     @contextmanager
     def serve(self, program, placement):
         environment = {**os.environ, **starting.environment(program, placement)}
-        command = [sys.executable, str(SERVERS), self.behaviour]
+        command = [sys.executable, str(self.servers), self.behaviour]
         with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
             os.sched_setaffinity(process.pid, placement.cores)
             self.meanwhile(process.pid)

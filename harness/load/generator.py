@@ -16,12 +16,12 @@ from typing import Any
 
 import harness
 from harness.errors import MachineError, StudyError
-from harness.load.job import Driven, Job, TargetRefused
+from harness.load.job import Driven, Job, TargetRefused, connect_limit_s
 from harness.load.wire import job_line
 
 START_LIMIT_S = 60.0
 MARGIN_S = 30.0
-"""How much longer than asked a window may take (verification, connecting, writing) before the child counts as stuck."""
+"""How much longer than asked a window may take (verification, writing) before the child counts as stuck."""
 
 _TAIL_BYTES = 4096
 _TAIL_LINES = 10
@@ -103,6 +103,7 @@ class LocustGenerator:
         except OSError as error:
             raise self._died() from error
         limit_s = job.times.warmup_s + job.times.measure_s + job.times.drain_s + job.load.timeout_s + MARGIN_S
+        limit_s += connect_limit_s(job.load.open_connections)
         answer = self._expect({"started", "refused", "error"}, limit_s)
         if answer["event"] != "started":
             return answer

@@ -74,6 +74,15 @@ class Driven:
     wrong_bodies: int = 0
 
 
+CONNECT_LIMIT_S = 5.0
+_LEAST_PER_S = 500  # connections that come up, at least: 19,700 took 20 s on two busy cores
+
+
+def connect_limit_s(count: int) -> float:
+    """Return how long it may take until `count` connections are up (s)."""
+    return CONNECT_LIMIT_S + count / _LEAST_PER_S
+
+
 class TargetRefused(Exception):  # noqa: N818 - a FAILED window, not an error of the harness
     """The target did not take the load at all: wrong answer at verification, or connections refused."""
 

@@ -7,6 +7,7 @@ two switches a request. It never retries.
 from __future__ import annotations
 
 import errno
+import os
 import time
 from _socket import socket  # the kernel's socket itself: gevent's would wait a second time for what the loop waits for
 from abc import ABC, abstractmethod
@@ -53,8 +54,8 @@ class Link(ABC):
     """A connection that is opened again by itself when it ends.
 
     `request` is the index of the request in flight, -1 for none. `opened` counts how often it came up, `broke` how
-    often it ended without the target having announced it. `number` tells links apart in the samples and chooses the
-    source address.
+    often it ended without the target having announced it; `fault` says why the last time. `number` tells links apart in
+    the samples and chooses the source address.
     """
 
     answer: Answer
@@ -64,6 +65,7 @@ class Link(ABC):
         self.number = number
         self.request = -1
         self.opened = self.broke = 0
+        self.fault = ""
         self._port = port
         self._loop, self._buffer = engine.loop, engine.buffer
         self._listener = listener
@@ -105,12 +107,10 @@ class Link(ABC):
             self._socket.setsockopt(IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
             self._socket.bind((f"127.0.0.{1 + self.number // FROM_EACH}", 0))
         code = self._socket.connect_ex((LOOPBACK, self._port))
-        if code == 0:
-            self._up()
-        elif code == errno.EINPROGRESS:
+        if code == errno.EINPROGRESS:
             self._writer = self._watch(WRITABLE, self._connecting)
         else:
-            self._failed()
+            self._connected(code)
 
     def close(self) -> None:
         """Close for good."""
@@ -126,21 +126,19 @@ class Link(ABC):
     def _connecting(self) -> None:
         code = self._socket.getsockopt(SOL_SOCKET, SO_ERROR)
         self._stop_writing()
-        if code == 0:
-            self._up()
-        else:
-            self._failed()
+        self._connected(code)
 
-    def _failed(self) -> None:
+    def _connected(self, code: int) -> None:
+        if code == 0:
+            self.opened += 1
+            self._reader = self._watch(READABLE, self._readable)
+            self._came_up()
+            return
+        self.fault = os.strerror(code)
         if self.request >= 0:
             self._break()
         else:
             self._open_again()
-
-    def _up(self) -> None:
-        self.opened += 1
-        self._reader = self._watch(READABLE, self._readable)
-        self._came_up()
 
     def _break(self) -> None:
         self.broke += 1
@@ -230,7 +228,8 @@ class Link(ABC):
                 self._end(at_ns)
             else:
                 self._take(self._buffer[:count], at_ns)
-        except NoAnswerError:
+        except NoAnswerError as error:
+            self.fault = str(error)
             self._break()
 
 

@@ -36,10 +36,10 @@ from locust.runners import LocalRunner
 from locust.stats import StatsEntry, bucket_response_time
 from locust.util.load_locustfile import load_locustfile
 
-from harness.load import native, samples, websocket
+from harness.load import native, samples, verify_websocket, websocket
 from harness.load.connection import Connection
 from harness.load.engine import Engine
-from harness.load.job import COMPLETED, Job, TargetRefused
+from harness.load.job import COMPLETED, Job, TargetRefused, connect_limit_s
 from harness.load.link import Link
 from harness.load.models import ClosedModel, Model, OpenModel
 from harness.load.samples import Samples
@@ -48,9 +48,7 @@ from harness.load.verify import verify
 from harness.load.wire import LOOPBACK, job_from
 
 PRIORITY = -10
-CONNECT_LIMIT_S = 5.0
 _LEAD_NS = 50_000_000  # between the announcement of the clock's start and the start, so that the harness can watch
-_LEAST_PER_S = 1000  # connections that a target takes, at least: tens of thousands have their time
 _AT_ONCE = 64  # connections being opened at a time: a listen queue of 128, the usual least, never overflows
 _SPARE_FILES = 64
 _MOST_SPAWNED_PER_S = 100  # Locust warns above it
@@ -167,9 +165,8 @@ def _by_the_program(window: Window) -> tuple[Samples, dict[str, Any]]:
 def _by_websocket(window: Window) -> tuple[Samples, dict[str, Any]]:
     """Hold connections open and send messages on some of them, in this process."""
     job, engine, room, ended = window.job, _engine(), websocket.Room(), Event()
-    held_open = job.load.websocket.idle if job.load.websocket else 0
-    _allow_files(job.load.connections + held_open + _SPARE_FILES)
-    websocket.verify(job)
+    _allow_files(job.load.open_connections + _SPARE_FILES)
+    verify_websocket.verify(job)
     links: list[websocket.WebSocketLink] = []
 
     def link(engine: Engine, job: Job, number: int, model: Model) -> websocket.WebSocketLink:
@@ -177,15 +174,16 @@ def _by_websocket(window: Window) -> tuple[Samples, dict[str, Any]]:
         return links[-1]
 
     model = MODELS[job.load.model](engine, job, link, ended.set)
-    first = job.load.connections
-    at_rest = websocket.Held()
-    held = [websocket.HeldLink(engine, job, first + n, at_rest, room) for n in range(held_open)]
+    at_rest = websocket.Held(engine.loop)
+    numbers = range(job.load.connections, job.load.open_connections)
+    held = [websocket.HeldLink(engine, job, number, at_rest, room) for number in numbers]
     try:
         _bring_up(held, lambda: len(at_rest.up), "idle connections")
         _connect(model)
         end_ns = _run(model, ended, window.line)
     finally:
         model.close()
+        at_rest.close()
         for one in held:
             one.close()
     taken = model.rows.samples(model.t0_ns, model.t1_ns)
@@ -252,11 +250,12 @@ def _connect(model: Model) -> None:
 def _bring_up(links: Sequence[Link], count_up: Callable[[], int], what: str) -> None:
     """Open links, some at a time, until `count_up` says that all are up; TargetRefused when it takes too long."""
     wanted, opened = len(links), 0
-    limit_s = CONNECT_LIMIT_S + wanted / _LEAST_PER_S
+    limit_s = connect_limit_s(wanted)
     end = time.monotonic() + limit_s
     while (up := count_up()) < wanted:
         if time.monotonic() > end:
-            raise TargetRefused(f"only {up} of {wanted} {what} came up within {limit_s:.0f} s")
+            why = next((f" ({link.fault})" for link in reversed(links) if link.fault), "")
+            raise TargetRefused(f"only {up} of {wanted} {what} came up within {limit_s:.0f} s{why}")
         while opened < min(wanted, up + _AT_ONCE):
             links[opened].open()
             opened += 1

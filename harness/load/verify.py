@@ -15,7 +15,7 @@ from harness.study.model import Request
 LEAST_LIMIT_S = 5.0
 """A first answer may take longer than the time-out of the load: lazy set-up is not a fault."""
 _EXCERPT_SHOWN = 200
-_TLS_RECORD = (b"\x15\x03", b"\x16\x03")  # an alert or a handshake of any version (RFC 8446, 5.1)
+TLS_RECORD = (b"\x15\x03", b"\x16\x03")  # an alert or a handshake of any version (RFC 8446, 5.1)
 
 
 class TlsError(Exception):
@@ -54,7 +54,7 @@ def _ask(request: Request, port: int, engine: Engine, limit_s: float) -> AnswerR
         while time.monotonic() < ends:
             connection.settimeout(max(0.001, ends - time.monotonic()))
             data = connection.recv(65536)
-            if answer.size == answer.status == 0 and data.startswith(_TLS_RECORD):
+            if answer.size == answer.status == 0 and data.startswith(TLS_RECORD):
                 raise TlsError
             if answer.feed(data) if data else answer.ended():
                 return answer

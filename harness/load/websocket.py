@@ -8,9 +8,7 @@ one. Without a number the sender's next message is its answer, so a link whose m
 from __future__ import annotations
 
 import re
-import socket
-import time
-from collections.abc import Callable
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,17 +31,17 @@ from wsproto.utilities import RemoteProtocolError
 
 from harness.load.answer import NoAnswerError
 from harness.load.connection import KEPT_BYTES
-from harness.load.engine import Engine
-from harness.load.job import Job, TargetRefused
+from harness.load.engine import Engine, Loop
+from harness.load.job import Job
 from harness.load.link import Link, Listener
 from harness.load.wire import LOOPBACK
 from harness.study.loads import SWITCHING
-from harness.study.model import Request, WebSocket
+from harness.study.model import WebSocket
 
-_MARK = b"hx%012d"
+MARK = b"hx%012d"
 _MARKED = re.compile(rb"hx(\d{12})")
-_PLACE = b"{id}"
-_VERIFYING = 999_999_999_999  # no window has so many messages
+PLACE = b"{id}"
+_REOPEN_EVERY_S, _REOPENED_AT_ONCE = 0.02, 4  # 200 a second are some 5 % of a core
 
 
 @dataclass
@@ -65,6 +63,10 @@ class Room:
     def sent(self, index: int, sender: WebSocketLink) -> None:
         """Note that every member of now has to get message `index`."""
         self.waiting[index] = (sender, set(self.members))
+
+    def forget(self, index: int) -> None:
+        """Wait for message `index` no more."""
+        self.waiting.pop(index, None)
 
     def got(self, index: int, member: WebSocketLink) -> WebSocketLink | None:
         """Note a delivery; return the sender when it was the last one."""
@@ -92,29 +94,32 @@ class WebSocketLink(Link):
         super().__init__(engine, job.port, number, listener)
         self.answer = Delivered()
         self.handshakes = self.accepted = 0
-        self._about = _about(job)
-        self._headers = job.load.requests[0].headers
+        self._about = about(job)
+        self._handshake = handshake(job)
         self._room = room
-        self._has_number = False
-        self._parts: list[bytes] = []
+        self._has_number = self._is_ending = False
+        self._size, self._excerpt = 0, bytearray()
         self._frames: WSConnection | Frames
 
     def send(self, index: int, payload: bytes, *, head: bool) -> None:  # noqa: ARG002 - a message has no head
         """Send a message; one whose body says `{id}` carries its number there."""
         self.request = index
-        self._has_number = _PLACE in payload
+        self._has_number = PLACE in payload
         if self._about.delivery == "broadcast":
             self._room.sent(index, self)
-        self._write(_message(self._frames, payload, index, binary=self._about.binary))
+        self._write(message(self._frames, payload, index, binary=self._about.binary))
 
     def give_up(self) -> None:
-        """Wait no more for this message; its late echo will be known by its number and passed over."""
-        self._room.waiting.pop(self.request, None)
-        if self._has_number:
+        """Wait no more for this message; its late echo will be known by its number and passed over.
+
+        Without a number, or where the target has not even read all of it, the connection goes with it.
+        """
+        if self._has_number and not self._unsent:
+            self._room.forget(self.request)
             self.request = -1
             self._listener.idle(self)
         else:
-            self._room.left(self)
+            self._leave()
             super().give_up()
 
     def lose(self) -> None:
@@ -124,82 +129,122 @@ class WebSocketLink(Link):
             self.request = -1
             self._listener.idle(self)
 
-    def finish(self, data: bytes, at_ns: int) -> None:
+    def finish(self, answer: Delivered, at_ns: int) -> None:
         """Note that the message in flight is answered."""
-        self.answer.size, self.answer.excerpt = len(data), data[:KEPT_BYTES]
+        self.answer = answer
         self._wait_s = 0.0
         self._listener.answered(self, at_ns)
         self.request = -1
-        self._listener.idle(self)
+        if not self._is_ending:
+            self._listener.idle(self)
 
     def _came_up(self) -> None:
         self.handshakes += 1
-        self._parts.clear()
+        self._size, self._excerpt = 0, bytearray()
+        self._is_ending = False
         self._frames = WSConnection(ConnectionType.CLIENT)
-        self._write(self._frames.send(_handshake(self._port, self._about.path, self._headers)))
+        self._write(self._frames.send(self._handshake))
 
     def _break(self) -> None:
-        for sender in self._room.left(self):
-            sender.lose()
+        self._leave()
         super()._break()
 
+    def _leave(self) -> None:
+        self._room.forget(self.request)
+        for sender in self._room.left(self):
+            sender.lose()
+
     def _take(self, data: memoryview, at_ns: int) -> None:
-        for event in _events(self._frames, bytes(data)):
+        broke = self.broke
+        events = _events(self._frames, bytes(data))
+        # Nothing can be sent any more once the target has closed, which is the last thing that it says.
+        self._is_ending = bool(events) and isinstance(events[-1], CloseConnection)
+        for event in events:
             self._heard(event, at_ns)
-            if not self._is_open:
+            if self.broke != broke:  # what was done about it ended the connection
                 return
 
     def _heard(self, event: Event, at_ns: int) -> None:
         if isinstance(event, Message):
-            self._parts.append(_plain(event))
-            if event.message_finished:
-                whole = b"".join(self._parts)
-                self._parts.clear()
-                self._told(whole, at_ns)
+            self._gather(event, at_ns)
         elif isinstance(event, Ping):
-            self._write(self._frames.send(event.response()))
+            if not self._is_ending:
+                self._write(self._frames.send(event.response()))
         elif isinstance(event, AcceptConnection):
             self.accepted += 1
-            self._wait_s = 0.0
             if isinstance(self._frames, WSConnection) and self._frames.connection is not None:
                 self._frames = (
                     self._frames.connection
                 )  # the handshake's parser, half of what a connection costs, can go
-            self._accepted()
-        elif isinstance(event, CloseConnection | RejectConnection):
-            raise NoAnswerError("the target closed the connection")
+            if not self._is_ending:
+                self._accepted()
+        elif isinstance(event, RejectConnection):
+            raise NoAnswerError(f"the handshake was answered {event.status_code} instead of {SWITCHING}")
+        elif isinstance(event, CloseConnection):
+            raise NoAnswerError(f"the target closed the connection with code {int(event.code)}")
+
+    def _gather(self, event: Message[Any], at_ns: int) -> None:
+        """Put the parts of a message together: its size, and as much as is looked at."""
+        part = plain(event)
+        self._size += len(part)
+        self._excerpt += part[: KEPT_BYTES - len(self._excerpt)]
+        if event.message_finished:
+            whole = Delivered(size=self._size, excerpt=bytes(self._excerpt))
+            self._size, self._excerpt = 0, bytearray()
+            self._told(whole, at_ns)
 
     def _accepted(self) -> None:
         self._room.members.add(self)
         self._listener.idle(self)
 
-    def _told(self, data: bytes, at_ns: int) -> None:
+    def _told(self, whole: Delivered, at_ns: int) -> None:
         """Take a whole message; one that answers nothing (a greeting, a late echo) is passed over."""
         if self._about.delivery == "broadcast":
-            found = _MARKED.search(data)
-            sender = self._room.got(int(found.group(1)), self) if found else None
-            if sender is not None:
-                sender.finish(data, at_ns)
-        elif self.request >= 0 and (not self._has_number or _MARK % self.request in data):
-            self.finish(data, at_ns)
+            for number in _MARKED.findall(whole.excerpt):  # more than one where the target puts messages together
+                sender = self._room.got(int(number), self)
+                if sender is not None:
+                    sender.finish(whole, at_ns)
+        elif self.request >= 0 and (not self._has_number or MARK % self.request in whole.excerpt):
+            self.finish(whole, at_ns)
 
 
 class HeldLink(WebSocketLink):
-    """A connection that sends nothing and waits for nothing; it answers pings and is opened again when it ends."""
+    """A connection that sends nothing and waits for nothing; it answers pings, and is opened again in its turn."""
+
+    def __init__(self, engine: Engine, job: Job, number: int, held: Held, room: Room) -> None:
+        """`held` gives the turns."""
+        super().__init__(engine, job, number, held, room)
+        self._held = held
 
     def _accepted(self) -> None:
         self._listener.idle(self)
 
-    def _told(self, data: bytes, at_ns: int) -> None:
+    def _told(self, whole: Delivered, at_ns: int) -> None:
         """Pass over what is broadcast."""
+
+    def _open_again(self) -> None:
+        self._release()
+        if not self._closed:
+            self._held.waits(self)
 
 
 class Held:
-    """The listener of held links; `up` are those that are there now."""
+    """The listener of held links; `up` are those that are there now.
 
-    def __init__(self) -> None:
+    Those that ended are opened again a few at a time: all at once, tens of thousands would starve the messages.
+    """
+
+    def __init__(self, loop: Loop) -> None:
         """Begin with none."""
         self.up: set[Link] = set()
+        self._ended: deque[Link] = deque()
+        self._timer = loop.timer(_REOPEN_EVERY_S, _REOPEN_EVERY_S)
+        self._timer.start(self._reopen)
+
+    def close(self) -> None:
+        """Open nothing any more."""
+        self._timer.stop()
+        self._timer.close()
 
     def answered(self, link: Link, at_ns: int) -> None:
         """Never called: nothing is asked."""
@@ -212,85 +257,38 @@ class Held:
         """Note that it is up."""
         self.up.add(link)
 
+    def waits(self, link: Link) -> None:
+        """Open it when its turn comes."""
+        self._ended.append(link)
 
-def verify(job: Job) -> None:
-    """Return when the target took the handshake and answered one message of each kind; TargetRefused with what came."""
-    about, limit_s = _about(job), max(LEAST_LIMIT_S, job.load.timeout_s)
-    try:
-        with socket.create_connection((LOOPBACK, job.port), timeout=limit_s) as connection:
-            frames = WSConnection(ConnectionType.CLIENT)
-            connection.sendall(frames.send(_handshake(job.port, about.path, job.load.requests[0].headers)))
-            _await(connection, frames, limit_s, lambda event: isinstance(event, AcceptConnection), "no handshake")
-            for request in job.load.requests:
-                _verify_kind(connection, frames, request, limit_s, about)
-    except RemoteProtocolError as error:
-        raise TargetRefused(f"{about.path} speaks no WebSocket ({error})") from error
-    except OSError as error:
-        raise TargetRefused(f"{about.path} had no answer ({type(error).__name__}: {error})") from error
+    def _reopen(self) -> None:
+        for _ in range(min(_REOPENED_AT_ONCE, len(self._ended))):
+            self._ended.popleft().open()
 
 
-LEAST_LIMIT_S = 5.0
-"""A first answer may take longer than the time-out of the load: lazy set-up is not a fault."""
-
-
-def _verify_kind(
-    connection: socket.socket, frames: WSConnection, request: Request, limit_s: float, about: WebSocket
-) -> None:
-    connection.sendall(_message(frames, request.body, _VERIFYING, binary=about.binary))
-    mark = _MARK % _VERIFYING if _PLACE in request.body else b""
-    parts: list[bytes] = []
-
-    def answers(event: Event) -> bool:
-        if isinstance(event, Message):
-            parts.append(_plain(event))
-        return isinstance(event, Message) and event.message_finished and mark in b"".join(parts)
-
-    _await(connection, frames, limit_s, answers, f"no {about.delivery} of a message {request.name!r}")
-    if request.expect_contains not in b"".join(parts):
-        raise TargetRefused(f"the answer to a message {request.name!r} does not contain what the study expects")
-
-
-def _await(
-    connection: socket.socket, frames: WSConnection, limit_s: float, wanted: Callable[[Event], bool], lacks: str
-) -> None:
-    """Read until `wanted` is true of an event, answering pings; TargetRefused when it does not come."""
-    ends = time.monotonic() + limit_s
-    while time.monotonic() < ends:
-        connection.settimeout(max(0.001, ends - time.monotonic()))
-        try:
-            data = connection.recv(65536)
-        except TimeoutError:
-            break
-        if not data:
-            raise TargetRefused(f"{lacks}: the target closed the connection")
-        frames.receive_data(data)
-        for event in frames.events():
-            if isinstance(event, RejectConnection):
-                raise TargetRefused(f"the handshake was answered {event.status_code} instead of {SWITCHING}")
-            if isinstance(event, CloseConnection):
-                raise TargetRefused(f"{lacks}: the target closed the connection (code {event.code})")
-            if isinstance(event, Ping):
-                connection.sendall(frames.send(event.response()))
-            if wanted(event):
-                return
-    raise TargetRefused(f"{lacks} within {limit_s:g} s")
-
-
-def _about(job: Job) -> WebSocket:
+def about(job: Job) -> WebSocket:
+    """Return what the study says of its websocket load."""
     return job.load.websocket or WebSocket("/")
 
 
-def _handshake(port: int, path: str, headers: tuple[tuple[str, str], ...]) -> Handshake:
-    extra = [(name.encode(), value.encode()) for name, value in headers]
-    return Handshake(host=f"{LOOPBACK}:{port}", target=path, extra_headers=extra)
+def handshake(job: Job) -> Handshake:
+    """Return the request that opens a connection, with the study's own headers."""
+    given = {name.lower(): value for name, value in job.load.requests[0].headers}
+    return Handshake(
+        host=given.pop("host", f"{LOOPBACK}:{job.port}"),
+        target=about(job).path,
+        subprotocols=[name.strip() for name in given.pop("sec-websocket-protocol", "").split(",") if name.strip()],
+        extra_headers=[(name.encode(), value.encode()) for name, value in given.items()],
+    )
 
 
-def _message(frames: WSConnection | Frames, payload: bytes, index: int, *, binary: bool) -> bytes:
-    body = payload.replace(_PLACE, _MARK % index)
+def message(frames: WSConnection | Frames, payload: bytes, index: int, *, binary: bool) -> bytes:
+    """Return the frame of a message that carries its number, where `payload` has a place for it."""
+    body = payload.replace(PLACE, MARK % index)
     return frames.send(BytesMessage(data=body) if binary else TextMessage(data=body.decode()))
 
 
-def _plain(message: Message[Any]) -> bytes:
+def plain(message: Message[Any]) -> bytes:
     """Return the bytes of a message or of a part of one."""
     data = message.data
     return data.encode() if isinstance(data, str) else bytes(data)
@@ -300,5 +298,5 @@ def _events(frames: WSConnection | Frames, data: bytes) -> list[Event]:
     try:
         frames.receive_data(data)
         return list(frames.events())
-    except RemoteProtocolError as error:
-        raise NoAnswerError(str(error)) from error
+    except (RemoteProtocolError, UnicodeDecodeError) as error:  # the latter: a header that is no ASCII
+        raise NoAnswerError(f"the handshake was answered wrongly: {error}") from error

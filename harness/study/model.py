@@ -107,9 +107,10 @@ Law = Literal["poisson", "uniform", "bursts", "steps", "ramp", "trace"]
 class WebSocket:
     """What a websocket load does beside sending: the path that connections are opened at, and what ends a message.
 
-    `delivery` "echo": a message is answered when its own connection gets the next data frame. "broadcast": when every
-    connection that sends has got it; the message then carries its number where its body says `{id}`. `idle` more
-    connections are held open and send nothing. `binary`: frames are binary instead of text.
+    A message carries its number where its body says `{id}`. `delivery` "echo": it is answered when its own connection
+    gets a message with that number, or, without one, the next message. "broadcast": when every connection that sends and
+    was up when it was sent has got it; one of them that ends before makes it a failure. `idle` more connections are held
+    open and send nothing. `binary`: frames are binary instead of text.
     """
 
     path: str
@@ -141,6 +142,11 @@ class Load:
     keep_alive: bool = True
     websocket: WebSocket | None = None
     locustfile: Path | None = None
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections a window holds open."""
+        return self.connections + (self.websocket.idle if self.websocket else 0)
 
     @property
     def peak_rate(self) -> float | None:

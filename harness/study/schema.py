@@ -31,6 +31,7 @@ LATENCIES = ("p50", "p90", "p95", "p99", "p999")
 MINIMIZED = (*LATENCIES, "cpu_per_request", "peak_rss", "threads")
 MAXIMIZED = ("throughput",)
 GUARDED = (*MINIMIZED, *MAXIMIZED, "error_ratio")
+HANDSHAKE = ("upgrade", "sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions")
 FRAMING = ("content-length", "transfer-encoding", "connection")
 MOST_OBJECTIVES = 2
 MOST_LEVELS = 8
@@ -183,9 +184,16 @@ class WebSocketFile(Model):
 
     delivery: Literal["echo", "broadcast"] = Field(
         "echo",
-        description="echo: the sender's next frame answers a message. broadcast: every sending connection has to get it.",
+        description="What answers a message, known by the number that stands for `{id}` in its body. echo: the same number "
+        "on its own connection, or, without `{id}`, the next message there. broadcast: the same number on the last of the "
+        "sending connections that were up, the sender's own among them.",
     )
-    idle: int = Field(0, ge=0, le=200_000, description="More connections that are held open and send nothing.")
+    idle: int = Field(
+        0,
+        ge=0,
+        le=200_000,
+        description="More connections that are held open, answer pings and send nothing; nobody waits for them.",
+    )
     binary: bool = Field(default=False, description="Binary frames instead of text.")
 
 
@@ -265,8 +273,14 @@ class LoadFile(Model):
         return self
 
     def _check_messages(self) -> None:
-        if len({request.path for request in self.requests}) > 1:
-            raise Blame("requests", "all messages of a websocket load share one path, the one that connections open")
+        if len({(request.path, tuple(request.headers.items())) for request in self.requests}) > 1:
+            words = (
+                "all messages of a websocket load share one path and the same headers: those that connections open with"
+            )
+            raise Blame("requests", words)
+        framing = [name for name in self.requests[0].headers if name.lower() in HANDSHAKE]
+        if framing:
+            raise Blame("requests", f"leave {listed(framing)} out: the harness sets it in the handshake")
         for index, request in enumerate(self.requests):
             for key, is_set in (("method", request.method != "GET"), ("expect", request.expect.status != OK)):
                 if is_set:

@@ -51,7 +51,7 @@ def test_an_echo_of_known_delay_is_measured_to_within_a_small_floor(generator, t
 def test_handshakes_are_all_that_the_servers_http_side_sees(generator, tmp_path):
     with serving("echo") as target:
         driven, taken = drive(generator, messages(target.port, tmp_path, connections=16, idle=20))
-        handshakes, seen = counts(target)
+        handshakes, seen, _ = counts(target)
 
     assert handshakes == driven.sent_total == driven.answered_total == driven.connects == 16 + 20 + 1
     assert seen == 500 + 1  # warm-up and window, and one message of the verification
@@ -80,7 +80,7 @@ def test_a_stall_shows_in_the_messages_that_had_to_wait_for_it(generator, tmp_pa
 def test_a_dropped_connection_fails_its_message_and_is_opened_again(generator, tmp_path):
     with serving("drops_every_tenth") as target:
         driven, taken = drive(generator, messages(target.port, tmp_path))
-        handshakes, _ = counts(target)
+        handshakes, _, _ = counts(target)
 
     assert np.count_nonzero(taken.outcome == FAILED) == pytest.approx(driven.offered / 10, abs=2)
     assert driven.reconnects == pytest.approx(500 / 10, abs=1)
@@ -169,3 +169,112 @@ def test_a_target_that_speaks_plain_http_is_refused(generator, tmp_path):
 def test_a_target_that_never_echoes_is_refused_before_the_window(generator, tmp_path):
     with serving("mute") as target, pytest.raises(TargetRefused, match="no echo of a message 'say' within 5 s"):
         drive(generator, messages(target.port, tmp_path))
+
+
+def test_a_broadcast_whose_sender_went_is_one_failure_and_nobody_elses(generator, tmp_path):
+    with serving("broadcasts_and_drops_the_sender") as target:
+        wanted = messages(target.port, tmp_path, delivery="broadcast", connections=8, rate=100.0)
+        driven, taken = drive(generator, wanted)
+
+    failed = np.count_nonzero(taken.outcome == FAILED)
+    assert driven.reconnects == pytest.approx(25, abs=3)
+    assert failed == pytest.approx(20, abs=6)
+    assert np.all(taken.done_ns[taken.outcome == COMPLETED] > taken.sent_ns[taken.outcome == COMPLETED])
+    assert np.all(taken.sent_ns[taken.outcome == COMPLETED] > 0)
+
+
+def test_broadcasts_that_the_target_puts_together_are_each_delivered(generator, tmp_path):
+    with serving("broadcasts_in_lots") as target:
+        wanted = messages(target.port, tmp_path, delivery="broadcast", connections=20, rate=100.0)
+        _, taken = drive(generator, wanted)
+
+    assert np.mean(taken.outcome == COMPLETED) > 0.97  # what the last lot lacks at the end stays unanswered
+
+
+@pytest.mark.parametrize("more", [{"model": "closed"}, {"rate": 50.0, "connections": 2}])
+def test_an_answer_with_a_goodbye_counts_and_nothing_is_sent_after_it(generator, tmp_path, more):
+    with serving("says_goodbye") as target:
+        driven, taken = drive(generator, messages(target.port, tmp_path, measure=1.0, **more))
+
+    assert np.mean(taken.outcome == COMPLETED) > 0.9
+    assert np.all(taken.status[taken.outcome == COMPLETED] == 101)
+    assert driven.reconnects > 40
+
+
+def test_garbage_instead_of_a_frame_fails_its_message(generator, tmp_path):
+    with serving("garbage_every_tenth") as target:
+        driven, taken = drive(generator, messages(target.port, tmp_path))
+
+    assert np.count_nonzero(taken.outcome == FAILED) == pytest.approx(driven.offered / 10, abs=2)
+    assert driven.reconnects == pytest.approx(50, abs=2)
+
+
+def test_a_target_that_hangs_up_on_everybody_causes_no_storm_of_handshakes(generator, tmp_path):
+    with serving("hangs_up_at_once") as target:
+        wanted = messages(target.port, tmp_path, model="closed", connections=4, idle=50, measure=1.0)
+        killer = replace(wanted, load=replace(wanted.load, timeout_s=0.3))
+        driven, _ = drive(generator, killer)
+
+    assert driven.connects < 2000
+
+
+def test_held_connections_that_the_target_ends_are_counted_and_come_back(generator, tmp_path):
+    with serving("drops_the_quiet") as target:
+        driven, taken = drive(generator, messages(target.port, tmp_path, connections=4, idle=100, warmup=1.5))
+        handshakes, _, _ = counts(target)
+
+    assert np.all(taken.outcome == COMPLETED)
+    assert driven.reconnects >= 100
+    assert driven.connects == handshakes == driven.sent_total
+    assert driven.connects > 4 + 100 + 1 + 50
+
+
+def test_pings_are_answered_by_everybody(generator, tmp_path):
+    with serving("pings_everybody") as target:
+        driven, taken = drive(generator, messages(target.port, tmp_path, connections=4, idle=50))
+        _, _, pongs = counts(target)
+
+    assert np.all(taken.outcome == COMPLETED)
+    assert driven.reconnects == 0
+    assert pongs > 54 * 15
+
+
+def test_a_message_that_is_not_even_read_takes_its_connection_along(generator, tmp_path):
+    big = b"{id}" + b"x" * 8_000_000
+    with serving("never_reads") as target:
+        wanted = messages(target.port, tmp_path, rate=50.0, connections=2, timeout=0.3, measure=1.0, body=big)
+        driven, taken = drive(generator, wanted)
+
+    assert driven.reconnects > 0
+    assert np.all(np.isin(taken.outcome, [COMPLETED, TIMED_OUT, UNFINISHED]))
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("wrong_key", "Bad accept token"),
+        ("no_ascii", "speaks no WebSocket"),
+        ("speaks_tls", "the target speaks TLS, the load plain ws"),
+    ],
+)
+def test_a_wrong_handshake_is_refused_with_what_is_wrong(generator, tmp_path, name, words):
+    with serving(name) as target, pytest.raises(TargetRefused, match=words):
+        drive(generator, messages(target.port, tmp_path))
+
+
+def test_connections_whose_handshake_fails_later_are_refused_with_their_number_and_why(generator, tmp_path):
+    with (
+        serving("wrong_handshake_later") as target,
+        pytest.raises(TargetRefused, match=r"only 0 of 16 connections came up within 5 s .*answered wrongly"),
+    ):
+        drive(generator, messages(target.port, tmp_path))
+
+
+def test_the_studys_own_headers_open_the_connection(generator, tmp_path):
+    headers = (("Host", "shop.test"), ("Sec-WebSocket-Protocol", "chat.v2"), ("Cookie", "a=b"))
+    with serving("echo") as target:
+        wanted = messages(target.port, tmp_path, measure=0.5)
+        say = replace(wanted.load.requests[0], headers=headers)
+        _, taken = drive(generator, replace(wanted, load=replace(wanted.load, requests=(say,))))
+
+    assert np.all(taken.outcome == COMPLETED)

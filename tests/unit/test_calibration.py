@@ -9,7 +9,7 @@ from fakes import fake_study
 from harness import calibration
 from harness.calibration import Calibration, EngineCalibration, highest, settled
 from harness.errors import MachineError
-from harness.study.model import Load
+from harness.study.model import Load, WebSocket
 from harness.window.jitter import Jitter
 from harness.window.measurement import HostFacts
 
@@ -34,6 +34,21 @@ def test_auto_takes_the_native_engine_above_what_http_holds_here_and_says_so(rat
 
     assert made.study.load.engine == engine
     assert any(f"engine: {engine}" in word and "calibrated" in word for word in made.words)
+
+
+@pytest.mark.parametrize(("delivery", "rate"), [("echo", 5000.0), ("broadcast", 100.0)])
+def test_more_messages_than_the_websocket_engine_takes_in_are_warned_of_and_no_floor_is_claimed(delivery, rate):
+    made = settled(study(rate, "websocket", websocket=WebSocket("/chat", delivery)), known(http=3400.0))
+
+    assert made.study.floor_ms == {}
+    assert any("not known for the websocket engine" in word for word in made.words)
+    assert any("messages received a second are more than" in word for word in made.words)
+
+
+def test_a_usual_rate_of_messages_is_not_warned_of():
+    made = settled(study(300.0, "websocket", websocket=WebSocket("/chat")), None)
+
+    assert len(made.words) == 1
 
 
 def test_without_a_calibration_auto_goes_by_the_usual_ceilings_and_says_so():

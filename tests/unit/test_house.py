@@ -20,7 +20,7 @@ HOMES = {
     "locust": {"load/locustfile.py"},
     "gevent": {"load/locustfile.py"},
     "httptools": {"load/locustfile.py"},
-    "wsproto": {"load/websocket.py"},
+    "wsproto": {"load/websocket.py", "load/verify_websocket.py"},
     "optuna": {"search"},
     "click": {"cli"},
     "rich": {"cli"},

@@ -177,6 +177,8 @@ def test_the_status_of_a_message_is_that_of_its_handshake(study):
     ("text", "words"),
     [
         ("requests: [{name: a, path: /x}, {name: b, path: /y}]", "share one path"),
+        ("requests: [{name: a, path: /x, headers: {x: '1'}}, {name: b, path: /x}]", "and the same headers"),
+        ("requests: [{name: a, path: /x, headers: {Upgrade: websocket}}]", "leave Upgrade out"),
         ("requests: [{name: a, path: /x, method: POST}]", "leave method out"),
         ("requests: [{name: a, path: /x, expect: {status: 204}}]", "leave expect out"),
         ("requests: [{name: a, path: /x, body: hello}]\nwebsocket: {delivery: broadcast}", "a body with {id} in it"),
