@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import yaml
 
 from harness import variant
 from harness.errors import StudyError
-from harness.study import json_schema, load, schema, schema_file
+from harness.study import json_schema, load, manifest, schema, schema_file
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDIES = sorted((ROOT / "studies").glob("*.yaml"))
@@ -56,6 +57,22 @@ def test_every_shipped_study_loads_fits_the_schema_and_names_it(file):
 
 def test_the_committed_schema_is_current():
     assert schema_file.FILE.read_text() == schema_file.text()
+
+
+@pytest.mark.parametrize("file", STUDIES, ids=lambda file: file.name)
+def test_every_shipped_study_says_what_to_expect_and_how_many_windows_it_takes(file):
+    study = load(file)
+    said = re.search(r"^# (\d+) windows, about \d+ minutes\.$", study.text, re.MULTILINE)
+
+    assert "\n# Expect: " in study.text
+    assert study.budget.windows <= 30
+    assert said is None or int(said.group(1)) == study.budget.windows
+
+
+def test_every_target_but_the_floor_has_a_study():
+    studied = {load(file).target.name for file in STUDIES}
+
+    assert {*manifest.template_names()} - studied == {"echo"}
 
 
 def test_the_quickstart_is_the_plan_that_it_says():

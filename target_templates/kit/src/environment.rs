@@ -88,6 +88,17 @@ impl Given {
         number.ok_or_else(|| bad(name, value, format!("must be a number from {} to {}", bounds.start(), bounds.end())))
     }
 
+    /// Takes a whole number within `bounds`; `default` where nothing was given.
+    ///
+    /// # Errors
+    /// When the given text is no whole number or lies outside.
+    pub fn integer(&mut self, name: &str, default: u32, bounds: RangeInclusive<u32>) -> Result<u32, BadValue> {
+        let Some(value) = self.0.remove(name) else { return Ok(default) };
+        let integer = value.parse().ok().filter(|integer| bounds.contains(integer));
+        let (low, high) = (bounds.start(), bounds.end());
+        integer.ok_or_else(|| bad(name, value, format!("must be a whole number from {low} to {high}")))
+    }
+
     /// Ends the reading.
     ///
     /// # Errors
@@ -140,6 +151,23 @@ mod tests {
             let error = Given::of([("check_ms", text)]).number("check_ms", 2.0, 0.0..=1000.0).unwrap_err();
 
             assert_eq!(error.to_string(), format!("OPT_CHECK_MS={text:?}: must be a number from 0 to 1000"));
+        }
+    }
+
+    #[test]
+    fn an_integer_is_taken_up_to_its_very_bounds() {
+        for (text, integer) in [("1", 1), ("64", 64)] {
+            assert_eq!(Given::of([("threads", text)]).integer("threads", 2, 1..=64), Ok(integer));
+        }
+        assert_eq!(Given::default().integer("threads", 2, 1..=64), Ok(2));
+    }
+
+    #[test]
+    fn an_integer_outside_its_bounds_or_no_whole_number_is_refused() {
+        for text in ["0", "65", "-1", "2.5", "many", ""] {
+            let error = Given::of([("threads", text)]).integer("threads", 2, 1..=64).unwrap_err();
+
+            assert_eq!(error.to_string(), format!("OPT_THREADS={text:?}: must be a whole number from 1 to 64"));
         }
     }
 

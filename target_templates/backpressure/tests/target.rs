@@ -1,0 +1,3 @@
+//! Backpressure holds what the harness expects of any target.
+
+contract::holds!(env!("CARGO_BIN_EXE_backpressure"), include_str!("../target.toml"));

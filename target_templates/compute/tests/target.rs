@@ -1,0 +1,3 @@
+//! Compute holds what the harness expects of any target.
+
+contract::holds!(env!("CARGO_BIN_EXE_compute"), include_str!("../target.toml"));

@@ -1,0 +1,3 @@
+//! Gateway holds what the harness expects of any target.
+
+contract::holds!(env!("CARGO_BIN_EXE_gateway"), include_str!("../target.toml"));

@@ -1,0 +1,3 @@
+//! Ingest holds what the harness expects of any target.
+
+contract::holds!(env!("CARGO_BIN_EXE_ingest"), include_str!("../target.toml"));

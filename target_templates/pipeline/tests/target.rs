@@ -1,0 +1,3 @@
+//! Pipeline holds what the harness expects of any target.
+
+contract::holds!(env!("CARGO_BIN_EXE_pipeline"), include_str!("../target.toml"));

@@ -1,0 +1,3 @@
+//! Signing holds what the harness expects of any target.
+
+contract::holds!(env!("CARGO_BIN_EXE_signing"), include_str!("../target.toml"));
