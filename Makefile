@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 
-.PHONY: quickstart test test-fast lint format schema bench clean
+.PHONY: quickstart test test-fast lint format schema bench bench-search clean
 
 quickstart: $(INSTALLED)
 	$(BIN)/harness optimize studies/quickstart.yaml
@@ -37,6 +37,10 @@ schema: $(INSTALLED_DEV)
 bench: $(INSTALLED)
 	command -v wrk >/dev/null || apt-get install -y -qq --no-install-recommends wrk >/dev/null
 	$(BIN)/python bench/measure.py $(BENCH)
+
+# Simulated studies only, so no window is measured; BENCH="--studies 20 --cells 100:0.10" makes it short.
+bench-search: $(INSTALLED_DEV)
+	PYTHONPATH=tests $(BIN)/python bench/search.py $(BENCH)
 
 clean:
 	rm -rf build .mypy_cache .pytest_cache .ruff_cache
