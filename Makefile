@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 
-.PHONY: quickstart test test-fast lint format schema bench bench-claims clean
+.PHONY: quickstart test test-fast lint format schema bench bench-claims bench-search clean
 
 quickstart: $(INSTALLED)
 	$(BIN)/harness optimize studies/quickstart.yaml
@@ -45,6 +45,10 @@ bench: $(INSTALLED)
 # What is claimed where the truth was planted, on real servers: half an hour, in parts that can be interrupted.
 bench-claims: $(INSTALLED)
 	$(BIN)/python bench/claims.py $(BENCH)
+
+# Simulated studies only, so no window is measured; BENCH="--studies 20 --cells 100:0.10" makes it short.
+bench-search: $(INSTALLED_DEV)
+	PYTHONPATH=tests $(BIN)/python bench/search.py $(BENCH)
 
 clean:
 	rm -rf build .mypy_cache .pytest_cache .ruff_cache
