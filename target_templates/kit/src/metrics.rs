@@ -16,10 +16,20 @@ pub fn flavor(handle: &Handle) -> &'static str {
     }
 }
 
-/// The whole exposition: `requests`, then every metric of the runtime behind `handle`.
-pub fn exposition(requests: u64, handle: &Handle) -> String {
-    let mut text = Text { out: String::with_capacity(4096), metrics: handle.metrics() };
-    text.counter("http_requests_total", |_| requests);
+/// What the service counts of its own traffic.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Traffic {
+    /// Requests that reached the router.
+    pub requests: u64,
+    /// Connections that were accepted.
+    pub connections: u64,
+}
+
+/// The whole exposition: `traffic`, then every metric of the runtime behind `handle`.
+pub fn exposition(traffic: Traffic, handle: &Handle) -> String {
+    let mut text = Text { out: String::with_capacity(8192), metrics: handle.metrics() };
+    text.counter("http_requests_total", |_| traffic.requests);
+    text.counter("http_connections_total", |_| traffic.connections);
     text.stable();
     #[cfg(tokio_unstable)]
     {
@@ -28,6 +38,7 @@ pub fn exposition(requests: u64, handle: &Handle) -> String {
         if handle.runtime_flavor() == RuntimeFlavor::MultiThread {
             text.mean_poll_time();
         }
+        text.histograms();
     }
     text.out
 }
@@ -46,6 +57,7 @@ impl Text {
             m.worker_total_busy_duration(worker).as_secs_f64()
         });
         self.workers("tokio_worker_parks_total", "counter", RuntimeMetrics::worker_park_count);
+        self.workers("tokio_worker_park_unparks_total", "counter", RuntimeMetrics::worker_park_unpark_count);
     }
 
     #[cfg(tokio_unstable)]
@@ -73,6 +85,35 @@ impl Text {
         self.workers("tokio_worker_mean_poll_seconds", "gauge", |m, worker| {
             m.worker_mean_poll_time(worker).as_secs_f64()
         });
+    }
+
+    /// The histogram of poll times where the runtime was built with it: counts by worker and bucket, each with its bound.
+    #[cfg(tokio_unstable)]
+    fn histograms(&mut self) {
+        if self.metrics.poll_time_histogram_enabled() {
+            let buckets = self.metrics.poll_time_histogram_num_buckets();
+            self.buckets("tokio_worker_polls_by_time_total", buckets, |m, worker, bucket| {
+                let upper = m.poll_time_histogram_bucket_range(bucket).end;
+                (upper, m.poll_time_histogram_bucket_count(worker, bucket))
+            });
+        }
+    }
+
+    #[cfg(tokio_unstable)]
+    fn buckets(
+        &mut self,
+        name: &str,
+        buckets: usize,
+        of: impl Fn(&RuntimeMetrics, usize, usize) -> (std::time::Duration, u64),
+    ) {
+        let _ = writeln!(self.out, "# TYPE {name} counter");
+        for worker in 0..self.metrics.num_workers() {
+            for bucket in 0..buckets {
+                let (upper, count) = of(&self.metrics, worker, bucket);
+                let below = if bucket + 1 == buckets { "+Inf".to_owned() } else { upper.as_secs_f64().to_string() };
+                let _ = writeln!(self.out, "{name}{{worker=\"{worker}\",below=\"{below}\"}} {count}");
+            }
+        }
     }
 
     fn gauge(&mut self, name: &str, value: impl Fn(&RuntimeMetrics) -> u64) {
@@ -127,9 +168,10 @@ mod tests {
     fn every_worker_has_a_sample_in_every_worker_family() {
         let runtime = Builder::new_multi_thread().worker_threads(3).build().unwrap();
 
-        let families = families(&exposition(7, runtime.handle()));
+        let families = families(&exposition(Traffic { requests: 7, connections: 3 }, runtime.handle()));
 
         assert_eq!(families["http_requests_total"], [7.0]);
+        assert_eq!(families["http_connections_total"], [3.0]);
         assert_eq!(families["tokio_workers"], [3.0]);
         for (name, samples) in &families {
             assert_eq!(samples.len(), if name.starts_with("tokio_worker_") { 3 } else { 1 }, "{name}");
@@ -140,7 +182,7 @@ mod tests {
     fn the_stable_six_are_there() {
         let runtime = Builder::new_current_thread().build().unwrap();
 
-        let families = families(&exposition(0, runtime.handle()));
+        let families = families(&exposition(Traffic::default(), runtime.handle()));
 
         for name in [
             "tokio_workers",
@@ -159,8 +201,8 @@ mod tests {
         let multi = Builder::new_multi_thread().worker_threads(1).build().unwrap();
         let current = Builder::new_current_thread().build().unwrap();
 
-        assert!(exposition(0, multi.handle()).contains("tokio_worker_mean_poll_seconds"));
-        assert!(!exposition(0, current.handle()).contains("tokio_worker_mean_poll_seconds"));
+        assert!(exposition(Traffic::default(), multi.handle()).contains("tokio_worker_mean_poll_seconds"));
+        assert!(!exposition(Traffic::default(), current.handle()).contains("tokio_worker_mean_poll_seconds"));
     }
 
     #[test]
@@ -172,10 +214,23 @@ mod tests {
             tokio::task::spawn_blocking(|| ()).await.unwrap();
         });
 
-        let families = families(&exposition(0, runtime.handle()));
+        let families = families(&exposition(Traffic::default(), runtime.handle()));
 
         assert_eq!(families["tokio_spawned_tasks_total"], [1.0]);
         assert_eq!(families["tokio_blocking_threads"], [1.0]);
+    }
+
+    #[test]
+    #[cfg(tokio_unstable)]
+    fn a_histogram_is_there_when_the_runtime_has_it_and_counts_every_poll() {
+        let with = Builder::new_multi_thread().worker_threads(1).enable_metrics_poll_time_histogram().build().unwrap();
+        let without = Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        with.block_on(async { tokio::spawn(async {}).await.unwrap() });
+
+        let families = families(&exposition(Traffic::default(), with.handle()));
+
+        assert!(families["tokio_worker_polls_by_time_total"].len() > 1);
+        assert!(!exposition(Traffic::default(), without.handle()).contains("polls_by_time"));
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub struct Watched {
     pub runtime: Handle,
     pub listening: Arc<AtomicBool>,
     pub requests: Arc<AtomicU64>,
+    pub connections: Arc<AtomicU64>,
 }
 
 /// Starts the probe at `port`; the receiver resolves when the process shall stop.
@@ -74,7 +75,11 @@ async fn healthz(State(watched): State<Watched>) -> StatusCode {
 }
 
 async fn exposition(State(watched): State<Watched>) -> impl IntoResponse {
-    let text = metrics::exposition(watched.requests.load(Ordering::Relaxed), &watched.runtime);
+    let traffic = metrics::Traffic {
+        requests: watched.requests.load(Ordering::Relaxed),
+        connections: watched.connections.load(Ordering::Relaxed),
+    };
+    let text = metrics::exposition(traffic, &watched.runtime);
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text)
 }
 
@@ -109,7 +114,12 @@ mod tests {
     use super::*;
 
     fn watched(runtime: &Handle) -> Watched {
-        Watched { runtime: runtime.clone(), listening: Arc::default(), requests: Arc::default() }
+        Watched {
+            runtime: runtime.clone(),
+            listening: Arc::default(),
+            requests: Arc::default(),
+            connections: Arc::default(),
+        }
     }
 
     async fn ask(watched: &Watched, path: &str) -> (StatusCode, String) {

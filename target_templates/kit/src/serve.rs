@@ -40,10 +40,12 @@ fn run(runtime: &Runtime, app: Router) -> Result<(), Fault> {
     let admin_port = environment::port("ADMIN_PORT")?;
     let listening = Arc::new(AtomicBool::new(false));
     let requests = Arc::new(AtomicU64::new(0));
+    let connections = Arc::new(AtomicU64::new(0));
     let watched = Watched {
         runtime: runtime.handle().clone(),
         listening: Arc::clone(&listening),
         requests: Arc::clone(&requests),
+        connections: Arc::clone(&connections),
     };
     let stopped = probe::start(admin_port, watched)?;
     // One relaxed increment outside the router: no box and no clone of a middleware stack in the measured path.
@@ -52,7 +54,8 @@ fn run(runtime: &Runtime, app: Router) -> Result<(), Fault> {
         request
     });
     runtime.block_on(async move {
-        let listener = listen::loopback(port)?.tap_io(|socket| {
+        let listener = listen::loopback(port)?.tap_io(move |socket| {
+            connections.fetch_add(1, Ordering::Relaxed);
             // Answers are small: without this Nagle's algorithm would wait for the client's acknowledgement.
             let _ = socket.set_nodelay(true);
         });
