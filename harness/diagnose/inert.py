@@ -14,9 +14,6 @@ from harness.study.model import Study
 OF_THE_BLOCKING_POOL = ("max_blocking_threads", "thread_keep_alive")
 """The knobs that act on the threads of spawn_blocking and on nothing else."""
 
-COUNTS = ("blocking_threads_max", "spawned_blocking")
-"""Figures of a window that are 0 exactly where the blocking pool did nothing."""
-
 OWN_THREADS = 2
 """Threads of a target with the kit beside its workers: the main one and the probe's."""
 
@@ -42,10 +39,8 @@ def knobs(study: Study, windows: Sequence[WindowRecord]) -> dict[str, str]:
 
 def _pool_is_idle(study: Study, record: WindowRecord) -> bool:
     """Whether the window shows that no blocking thread ran: by the runtime's own counts, else by the process's threads."""
-    counts = [getattr(record.metrics, name, None) for name in COUNTS]
-    known = [count for count in counts if count is not None]
-    if known:
-        return not any(known)
+    if record.server.blocking_threads_max is not None:
+        return record.server.blocking_threads_max == 0
     return _has_only_workers(study, record)
 
 

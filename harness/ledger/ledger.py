@@ -70,6 +70,7 @@ def window_record(history: History, step: Step, measurement: Measurement) -> Win
         metrics=measurement.figures,
         by_request=dict(measurement.by_request),
         host=measurement.host,
+        server=measurement.server,
         stages=measurement.stages,
         in_force=dict(measurement.in_force),
         image=measurement.image,

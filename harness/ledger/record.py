@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from harness.study.model import Level
 from harness.variant import Phase, Role
-from harness.window.measurement import Figures, HostFacts, StageTimes, Validity
+from harness.window.measurement import Figures, HostFacts, ServerFacts, StageTimes, Validity
 
 SCHEMA = 1
 
@@ -45,6 +45,7 @@ class WindowRecord(BaseModel):
     metrics: Figures | None = None
     by_request: Mapping[str, Figures] = {}
     host: HostFacts = HostFacts()
+    server: ServerFacts = ServerFacts()
     stages: StageTimes = StageTimes()
     in_force: Mapping[str, Any] = {}
     image: str = ""

@@ -16,7 +16,15 @@ from collections.abc import Mapping
 from harness import variant as variants
 from harness.study.model import Level, Study
 from harness.target import render, sockets
-from harness.target.proc import cgroup_cpu_throttled_s, process_cpu_ns, rss_bytes, thread_names, threads, vm_hwm_bytes
+from harness.target.proc import (
+    cgroup_cpu_throttled_s,
+    process_cpu_ns,
+    rss_bytes,
+    switches,
+    thread_names,
+    threads,
+    vm_hwm_bytes,
+)
 from harness.target.service import Placement, Service, TargetFailed
 from harness.variant import Variant
 
@@ -31,6 +39,7 @@ __all__ = [
     "request_count",
     "rss_bytes",
     "scrape",
+    "switches",
     "threads",
     "vm_hwm_bytes",
     "wait_ready",

@@ -62,6 +62,28 @@ def threads(pid: int) -> int | None:
     return None if found is None else found.threads
 
 
+def switches(pid: int) -> tuple[int, int] | None:
+    """Return how often the process's threads of now gave up their core (voluntary) and lost it (involuntary) so far.
+
+    None where it has more than MOST_THREADS threads: the kernel keeps the counts by thread, a file each.
+    """
+    tasks = list((_PROC / str(pid) / "task").glob("*/status"))
+    if not tasks or len(tasks) > MOST_THREADS:
+        return None
+    found = [parse_switches(_text(task)) for task in tasks]
+    return sum(gave for gave, _ in found), sum(lost for _, lost in found)
+
+
+def parse_switches(text: str) -> tuple[int, int]:
+    """Return (voluntary, involuntary) context switches from a task's status; (0, 0) of a task that has just ended."""
+    found = dict(re.findall(r"^(voluntary|nonvoluntary)_ctxt_switches:\s*(\d+)$", text, re.MULTILINE))
+    return int(found.get("voluntary", 0)), int(found.get("nonvoluntary", 0))
+
+
+MOST_THREADS = 64
+"""Threads whose counts are read ten times a second: about 15 us each."""
+
+
 def thread_names(pid: int) -> tuple[str, ...]:
     """Return the names of the process's threads now, sorted; the kernel cuts them at 15 characters."""
     return tuple(sorted(_text(file).strip() for file in (_PROC / str(pid) / "task").glob("*/comm")))

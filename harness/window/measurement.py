@@ -112,6 +112,38 @@ class HostFacts:
 
 
 @dataclass(frozen=True)
+class ServerFacts:
+    """What the server's side told of the measured stretch, from ten samples a second. None: it did not tell.
+
+    Shares are of time, `..._s` is a count a second, `cpu` is in cores, `sockets_max` the most descriptors that the I/O
+    driver held. `busy_share` is the mean over workers of the time that they neither slept nor searched for work: a
+    worker that is blocked counts as busy.
+    """
+
+    busy_share: float | None = None
+    busy_share_by_worker: tuple[float, ...] = ()
+    polls_s: float | None = None
+    mean_poll_us: float | None = None
+    steals_s: float | None = None
+    noops_s: float | None = None
+    remote_schedules_s: float | None = None
+    forced_yields_s: float | None = None
+    overflows_s: float | None = None
+    global_queue_max: float | None = None
+    alive_tasks_max: float | None = None
+    blocking_threads_max: float | None = None
+    blocking_queue_max: float | None = None
+    blocking_queue_mean: float | None = None
+    cpu: float | None = None
+    rss_bytes_max: float | None = None
+    threads_max: float | None = None
+    sockets_max: float | None = None
+    voluntary_switches_s: float | None = None
+    nonvoluntary_switches_s: float | None = None
+    throttled_share: float | None = None
+
+
+@dataclass(frozen=True)
 class StageTimes:
     """Wall seconds of each part of a window; `measure_s` is t1 - t0."""
 
@@ -139,6 +171,7 @@ class Measurement:
     figures: Figures | None = None
     by_request: Mapping[str, Figures] = field(default_factory=dict)
     host: HostFacts = field(default_factory=HostFacts)
+    server: ServerFacts = field(default_factory=ServerFacts)
     stages: StageTimes = field(default_factory=StageTimes)
     in_force: Mapping[str, object] = field(default_factory=dict)
     image: str = ""

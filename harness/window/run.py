@@ -24,7 +24,7 @@ from harness.study.model import Study
 from harness.target import inspect
 from harness.target.service import Backend, Placement, Program, Service, TargetFailed
 from harness.variant import Step, Variant
-from harness.window import facts, figures, gates, series
+from harness.window import facts, figures, gates, series, server
 from harness.window.cores import CoreMap
 from harness.window.jitter import Jitter, JitterProbe
 from harness.window.measurement import Figures, HostFacts, Measurement, StageTimes, Validity
@@ -199,6 +199,7 @@ def _measured(study: Study, ran: _Run, place: Place) -> Measurement:
         figures=whole,
         by_request=by_request if len(by_request) > 1 else {},
         host=seen,
+        server=server.facts(ran.watch.samples, table),
         in_force=ran.in_force,
         log=ran.log[-4000:] if ran.faults else "",
     )

@@ -37,7 +37,11 @@ class Account:
 
 @dataclass(frozen=True)
 class Sample:
-    """What was seen at monotonic `at_ns`; `metrics` is the raw text of the target's `/metrics`, empty if none came."""
+    """What was seen at monotonic `at_ns`; `metrics` is the raw text of the target's `/metrics`, empty if none came.
+
+    `switches` are the voluntary and involuntary context switches of its threads so far, `throttled_s` for how long a CPU
+    quota has stopped it.
+    """
 
     at_ns: int
     cpu_ns: int | None
@@ -45,6 +49,8 @@ class Sample:
     threads: int | None
     metrics: str
     generator_ns: int | None = None
+    switches: tuple[int, int] | None = None
+    throttled_s: float | None = None
 
 
 @dataclass
@@ -110,6 +116,8 @@ class Watch:
             threads=inspect.threads(self.target_pid),
             generator_ns=_sum(inspect.process_cpu_ns(pid) for pid in self._generators),
             metrics="" if self.admin_port is None else inspect.scrape(self.admin_port),
+            switches=inspect.switches(self.target_pid),
+            throttled_s=inspect.cgroup_cpu_throttled_s(self.target_pid),
         )
 
 

@@ -117,19 +117,10 @@ def test_an_own_crate_may_have_threads_of_its_own_so_its_threads_tell_nothing():
     assert diagnosis.knobs(own, history.of_phase("calibrate")) == {}
 
 
-@pytest.mark.parametrize(
-    ("counts", "idle"),
-    [
-        ({"blocking_threads_max": 0}, True),
-        ({"blocking_threads_max": 0, "spawned_blocking": 0}, True),
-        ({"blocking_threads_max": 3}, False),
-        ({"blocking_threads_max": 0, "spawned_blocking": 12}, False),
-        ({"blocking_threads_max": None, "spawned_blocking": None}, False),
-    ],
-)
-def test_the_runtimes_own_counts_are_believed_before_the_number_of_threads(counts, idle):
-    metrics = SimpleNamespace(threads=99, **counts)
-    window = SimpleNamespace(validity=Validity.VALID, metrics=metrics, in_force={"workers": 4})
+@pytest.mark.parametrize(("most", "idle"), [(0, True), (3, False), (None, False)])
+def test_the_runtimes_own_count_is_believed_before_the_number_of_threads(most, idle):
+    seen = {"metrics": SimpleNamespace(threads=99), "server": SimpleNamespace(blocking_threads_max=most)}
+    window = SimpleNamespace(validity=Validity.VALID, in_force={"workers": 4}, **seen)
 
     assert bool(diagnosis.knobs(STUDY, [window] * 4)) is idle
 
