@@ -70,9 +70,10 @@ def test_text_and_binary_messages_are_echoed(generator, tmp_path, binary):
 
 def test_a_stall_shows_in_the_messages_that_had_to_wait_for_it(generator, tmp_path):
     with serving("stall") as target:
-        wanted = messages(target.port, tmp_path, rate=500.0, measure=8.0, warmup=0.0, timeout=3.0, connections=64)
+        wanted = messages(target.port, tmp_path, rate=200.0, measure=8.0, warmup=0.0, timeout=3.0, connections=64)
         _, taken = drive(generator, wanted)
 
+    # As for HTTP: p95 does not depend on the rate, but a server in Python takes long to catch up with a high one.
     assert np.all(taken.outcome == COMPLETED)
     assert np.quantile(latency_ms(taken), 0.95) == pytest.approx(600, abs=120)
 
