@@ -140,8 +140,8 @@ def latency(sides: Mapping[str, Percentiles], width: int) -> Spec:
     return finished(alt.layer(line, band).properties(width=width, height=HEIGHT))
 
 
-def server(sides: Mapping[str, Series]) -> Spec:
-    """Return one figure of the server over one window of each side."""
+def server(sides: Mapping[str, Series], measure_s: float) -> Spec:
+    """Return one figure of the server or of the client over one window of each side; all share one axis of time."""
     rows = [
         {"side": name, "t": t, "value": value}
         for name, one in sides.items()
@@ -153,7 +153,7 @@ def server(sides: Mapping[str, Series]) -> Spec:
         layer_of(rows)
         .mark_line(strokeWidth=1.5)
         .encode(
-            x=alt.X("t:Q", title="s since t0", axis=alt.Axis(tickCount=5)),
+            x=alt.X("t:Q", title="s since t0", axis=alt.Axis(tickCount=5), scale=alt.Scale(domain=[0, measure_s])),
             y=alt.Y("value:Q", title=first.unit, scale=alt.Scale(zero=True), axis=alt.Axis(tickCount=4)),
             color=colour,
             strokeDash=dash,

@@ -29,14 +29,32 @@ BEYOND = 10
 SHOWN = {
     "busy_share": ("workers busy", "share of time"),
     "cpu": ("CPU", "cores"),
+    "polls_s": ("polls", "a second"),
     "global_queue_depth": ("global queue", "tasks"),
+    "remote_schedules_s": ("scheduled from outside the workers", "a second"),
+    "steals_s": ("tasks stolen", "a second"),
+    "forced_yields_s": ("yields forced by the budget", "a second"),
     "blocking_threads": ("blocking threads", "threads"),
     "blocking_queue_depth": ("blocking queue", "jobs"),
     "alive_tasks": ("alive tasks", "tasks"),
     "threads": ("threads of the process", "threads"),
+    "nonvoluntary_switches": ("core taken away from a thread", "a second"),
+    "voluntary_switches": ("threads that went to sleep", "a second"),
+    "throttled_s": ("stopped by a CPU quota", "share of time"),
+    "sockets": ("descriptors of the I/O driver", "descriptors"),
     "rss_bytes": ("resident memory", "MiB"),
 }
 """Column of series.parquet -> (title, unit), in the order in which they are drawn."""
+
+OF_THE_CLIENT = {
+    "p95_ms": ("the client's p95, by intended send", "ms"),
+    "completed_s": ("completed, by intended send", "a second"),
+}
+"""What the client saw in the same stretches of time -> (title, unit), in the order in which they are drawn."""
+
+STRETCHES = 28
+"""Stretches of a window for which the client's view is drawn, if each has FEWEST requests."""
+FEWEST = 20
 
 SCALE = {"rss_bytes": 1 / 2**20}
 
@@ -97,6 +115,28 @@ def series(run: Run, record: WindowRecord) -> tuple[Series, ...]:
         return ()
     thinned = ((name, *_thinned(times, table[name] * SCALE.get(name, 1.0))) for name in SHOWN if name in table)
     return tuple(Series(name, *SHOWN[name], t, values) for name, t, values in thinned if t)
+
+
+def client(run: Run, record: WindowRecord) -> tuple[Series, ...]:
+    """Return what the client saw over one window, of equal stretches of time; nothing where no sample is left."""
+    names = ("intended_ns", "done_ns", "outcome")
+    table = _columns(run.folder.window(record.n) / "samples.parquet", names)
+    if table.keys() != set(names) or table["intended_ns"].size < FEWEST:
+        return ()
+    measure_s, timeout_ms = run.study.window.measure_s, run.study.load.timeout_s * 1000
+    # The window begins at t0, which no column holds: the first request is intended within a moment of it.
+    at_s = (table["intended_ns"] - table["intended_ns"][0]) / 1e9
+    done = table["outcome"] == COMPLETED
+    ms = np.where(done, (table["done_ns"] - table["intended_ns"]) / 1e6, timeout_ms)
+    count = int(min(STRETCHES, max(1, at_s.size // FEWEST)))
+    length_s = measure_s / count
+    stretch = np.minimum((at_s / length_s).astype(int), count - 1)
+    there = [index for index in range(count) if np.any(stretch == index)]
+    middle = tuple((index + 0.5) * length_s for index in there)
+    p95 = tuple(float(np.quantile(ms[stretch == index], 0.95)) for index in there)
+    rate = tuple(float(np.count_nonzero(done & (stretch == index)) / length_s) for index in there)
+    values = {"p95_ms": p95, "completed_s": rate}
+    return tuple(Series(name, *OF_THE_CLIENT[name], middle, values[name]) for name in OF_THE_CLIENT)
 
 
 def typical_pair(run: Run) -> tuple[WindowRecord, WindowRecord] | None:

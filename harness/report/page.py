@@ -188,12 +188,17 @@ def _server(run: Run) -> dict[str, Any]:
     if pair is None:
         return {"charts": [], "windows": {}}
     shown = dict(zip(("tested", "baseline"), pair, strict=True))
-    told = {name: {one.column: one for one in curves.series(run, record)} for name, record in shown.items()}
+    told = {
+        name: {one.column: one for one in (*curves.client(run, record), *curves.series(run, record))}
+        for name, record in shown.items()
+    }
     drawn = []
-    for column in curves.SHOWN:
+    if not any(column in told[name] for name in told for column in curves.SHOWN):
+        return {"charts": [], "windows": {}}
+    for column in (*curves.OF_THE_CLIENT, *curves.SHOWN):
         sides = {name: told[name][column] for name in ("baseline", "tested") if column in told[name]}
         if any(value != 0 for one in sides.values() for value in one.values):
-            drawn.append(drawing.svg(charts.server(sides)))
+            drawn.append(drawing.svg(charts.server(sides, run.study.window.measure_s)))
     return {"charts": drawn, "windows": {name: record.n for name, record in shown.items()}}
 
 

@@ -99,7 +99,7 @@ def test_latency_lines_differ_by_dash_and_have_the_range_of_windows():
 def test_one_side_alone_can_be_drawn():
     series = Series("cpu", "CPU", "cores", (0.0, 1.0), (0.1, 0.2))
 
-    assert "<svg" in drawing.svg(charts.server({"tested": series}))
+    assert "<svg" in drawing.svg(charts.server({"tested": series}, 7.0))
     assert "<svg" in drawing.svg(charts.latency({"baseline": SIDE}, drawing.NARROW))
 
 

@@ -57,6 +57,15 @@ def test_the_range_of_single_windows_ends_where_one_window_has_too_few_requests(
     assert made.quantile[len(made.high_ms) - 1] <= 1 - curves.BEYOND / 1000
 
 
+def test_the_clients_view_stands_at_the_times_at_which_requests_were_intended(run):
+    p95, rate = curves.client(run, baselines(run)[0])
+
+    assert (p95.column, rate.column) == ("p95_ms", "completed_s")
+    assert p95.t_s == rate.t_s
+    assert 0 < p95.t_s[0] < p95.t_s[-1] < run.study.window.measure_s
+    assert sum(rate.values) * run.study.window.measure_s / len(rate.values) == pytest.approx(1000, rel=0.01)
+
+
 @pytest.mark.parametrize("content", [None, b"", b"no parquet"])
 def test_samples_that_are_gone_or_damaged_give_no_curve(run, content):
     for record in baselines(run):
