@@ -1,0 +1,3 @@
+//! Chat holds what the harness expects of any target.
+
+contract::holds!(env!("CARGO_BIN_EXE_chat"), include_str!("../target.toml"));
