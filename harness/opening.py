@@ -86,14 +86,19 @@ def _obstacles(study: Study, facts: dict[str, Any], backend: str | None) -> tupl
 
 
 @contextmanager
-def opened(study: Study, results: Path, backend: str | None, resumed: Unfinished | None) -> Iterator[Opened]:
-    """Yield the run to carry out, new or `resumed`; on leaving, end the generator and remove what the backend made."""
+def opened(
+    study: Study, results: Path, backend: str | None, resumed: Unfinished | None, *, diagnosis: bool = False
+) -> Iterator[Opened]:
+    """Yield the run to carry out, new or `resumed`; on leaving, end the generator and remove what the backend made.
+
+    A `diagnosis` gets a folder beside the study's runs, is always new and is never resumed.
+    """
     words = list(leftovers.sweep(results))
     if resumed is None:
         found = calibration.kept()
         study, told = _settled(study, found)
         name, notice = chosen_backend(backend)
-        folder = folders.create(results, study.name, time.time())
+        folder = folders.create(results, study.name, time.time(), diagnosis=diagnosis)
         notices = (*((notice,) if notice else ()), *told)
         words += [f"fresh run in {folder.path}"]
     else:
@@ -234,6 +239,7 @@ def described(
             "memory_bytes": target.memory_bytes,
             "settings": dict(target.settings),
             "has_admin": target.has_admin,
+            "options": [asdict(option) for option in target.options],
         },
         "warnings": list(study.warnings),
         "notices": list(notices),

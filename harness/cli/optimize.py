@@ -51,7 +51,7 @@ class Asked:
 def command(**flags: object) -> None:
     """Run STUDY: search, confirm, report. Ctrl-C keeps what was measured; the same command goes on later."""
     asked = Asked(**flags)  # type: ignore[arg-type]  # click has checked every flag
-    with _termination_is_an_interrupt():
+    with termination_is_an_interrupt():
         _optimize(asked)
 
 
@@ -132,7 +132,7 @@ def _finish(asked: Asked, opened: Opened) -> None:
 
 
 @contextmanager
-def _termination_is_an_interrupt() -> Iterator[None]:
+def termination_is_an_interrupt() -> Iterator[None]:
     """Let SIGTERM and SIGHUP take the same clean way out as Ctrl-C."""
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:

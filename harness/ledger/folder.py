@@ -12,17 +12,23 @@ from pathlib import Path
 
 from harness.errors import MachineError
 
+DIAGNOSES = "diagnoses"
+"""Folder beside a study's runs that holds its diagnoses, so that nobody takes one for a run to resume or to compare."""
+
 
 @dataclass(frozen=True)
 class RunFolder:
-    """One execution of a study: `results/<study>/<UTC stamp>/`."""
+    """One execution of a study: `results/<study>/<UTC stamp>/`, of a diagnosis `results/<study>/diagnoses/<UTC stamp>/`."""
 
     path: Path
 
     @property
     def run_id(self) -> str:
         """Name of the run, unique on this host: study and stamp."""
-        return f"{self.path.parent.name}-{self.path.name}"
+        study = self.path.parent
+        if study.name == DIAGNOSES:
+            return f"{study.parent.name}-diagnosis-{self.path.name}"
+        return f"{study.name}-{self.path.name}"
 
     @property
     def run_json(self) -> Path:
@@ -43,6 +49,11 @@ class RunFolder:
     def children_json(self) -> Path:
         """Processes that the process backend started and that are not yet ended."""
         return self.path / "children.json"
+
+    @property
+    def diagnosis_json(self) -> Path:
+        """What the rules found in the baseline windows, of a diagnosis only."""
+        return self.path / "diagnosis.json"
 
     @property
     def generator_log(self) -> Path:
@@ -69,18 +80,19 @@ class RunFolder:
         return folder
 
 
-def create(results: Path, study: str, now: float) -> RunFolder:
+def create(results: Path, study: str, now: float, *, diagnosis: bool = False) -> RunFolder:
     """Make a new run folder named by the UTC time `now` (Unix seconds); never an existing one."""
+    place = results / study / DIAGNOSES if diagnosis else results / study
     stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
     for suffix in ("", *(f"-{i}" for i in range(2, 100))):
-        path = results / study / f"{stamp}{suffix}"
+        path = place / f"{stamp}{suffix}"
         with disk_errors(results):
             try:
                 path.mkdir(parents=True)
             except FileExistsError:
                 continue
         return RunFolder(path)
-    raise MachineError(f"{results / study} already holds a hundred runs of {stamp}; is the clock right?")
+    raise MachineError(f"{place} already holds a hundred runs of {stamp}; is the clock right?")
 
 
 def runs(results: Path, study: str) -> tuple[RunFolder, ...]:

@@ -13,7 +13,7 @@ from harness.target import docker, proc
 
 def sweep(results: Path) -> tuple[str, ...]:
     """Remove the leftovers of dead runs and return a sentence for each. What belongs to a live harness stays."""
-    files = sorted(results.glob("*/*/children.json"))
+    files = sorted((*results.glob("*/*/children.json"), *results.glob("*/diagnoses/*/children.json")))
     return (*docker.remove_leftovers(), *(line for file in files for line in _end_children(file)))
 
 
