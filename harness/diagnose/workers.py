@@ -171,7 +171,14 @@ def oversubscription(facts: Facts) -> Outcome:
         figures=tuple(figure for figure, told in zip(figures, known, strict=True) if told),
         cause=f"More runnable threads than the {facts.cores} cores that the service has.",
         confidence="medium" if facts.brief or not throttled else "high",
-        against=(*facts.brief, *(() if throttled else ("Other processes on the same cores preempt as well.",))),
+        against=(
+            *facts.brief,
+            (
+                "A quota that stops short bursts may be meant."
+                if throttled
+                else "Other processes on its cores preempt too."
+            ),
+        ),
         change=(
             (
                 "Bound CPU work on the blocking pool by a semaphore; give the container whole cores (a cpuset) instead of "
@@ -288,9 +295,10 @@ def global_queue(facts: Facts) -> Outcome:
         against=(
             *facts.brief,
             *(("The workers are always busy: any queue would grow, the cause may be too much work.",) if full else ()),
+            "A task that waits there for less than one look of a worker delays nobody.",
         ),
         change=("Spawn from inside a task instead of from block_on; batch what comes back from spawn_blocking.",),
-        weight=min(1.0, depth / (10 * facts.workers)),
+        weight=min(1.0, depth / (facts.median_mean("alive_tasks") or 10.0 * facts.workers)),
         columns=("global_queue_depth", "busy_share"),
         window=facts.typical(lambda window: window.mean("global_queue_depth")),
         proposals=(
