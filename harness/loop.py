@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from harness import search
 from harness.ledger.ledger import Ledger
 from harness.ledger.record import DecisionRecord, History, WindowRecord
+from harness.search import calibrate
+from harness.search.sizes import Plan
 from harness.study.model import Study
 from harness.variant import Decision, Step
 from harness.window import gates, host
@@ -33,9 +36,13 @@ class Watcher(Protocol):
         """A decision is in the ledger."""
 
 
-def run(study: Study, ledger: Ledger, bench: Bench, watcher: Watcher) -> None:
-    """Run the study to its verdict, from wherever the ledger stands."""
-    while (step := search.next_step(study, ledger.history)) is not None:
+NextStep = Callable[[Study, History], Step | Decision | None]
+"""What names the next step: a pure function of the study and the ledger."""
+
+
+def run(study: Study, ledger: Ledger, bench: Bench, watcher: Watcher, next_step: NextStep = search.next_step) -> None:
+    """Run the study until `next_step` has no more to ask for, from wherever the ledger stands."""
+    while (step := next_step(study, ledger.history)) is not None:
         if isinstance(step, Decision):
             watcher.decided(study, ledger.history, ledger.append_decision(step, time.time()))
             continue
@@ -45,6 +52,15 @@ def run(study: Study, ledger: Ledger, bench: Bench, watcher: Watcher) -> None:
             host.wait_until_quiet(cores, gates.LIMITS.foreign_degraded, QUIET_LIMIT_S)
         measurement = window.run(step, bench, place(ledger, step))
         watcher.measured(study, ledger.history, ledger.append_window(step, measurement))
+
+
+def baseline_only(windows: int) -> NextStep:
+    """Return what asks for `windows` usable windows of the baseline and nothing else: the steps of a diagnosis."""
+
+    def next_step(study: Study, history: History) -> Step | None:
+        return calibrate.next_step(study, Plan(calibrate=windows), history)
+
+    return next_step
 
 
 def after_disturbance(history: History, step: Step) -> bool:

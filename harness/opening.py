@@ -119,11 +119,16 @@ def obstacles(study: Study, facts: Mapping[str, Any], backend: str | None) -> tu
 
 
 @contextmanager
-def opened(study: Study, results: Path, backend: str | None, resumed: Unfinished | None) -> Iterator[Opened]:
-    """Yield the run to carry out, new or `resumed`; on leaving, end the generator and remove what the backend made."""
+def opened(
+    study: Study, results: Path, backend: str | None, resumed: Unfinished | None, *, diagnosis: bool = False
+) -> Iterator[Opened]:
+    """Yield the run to carry out, new or `resumed`; on leaving, end the generator and remove what the backend made.
+
+    A `diagnosis` gets a folder beside the study's runs, is always new and is never resumed.
+    """
     swept = leftovers.sweep(results)
     _require_files(study.load)
-    begun = _fresh(study, results, backend) if resumed is None else _resumed(study, resumed)
+    begun = _fresh(study, results, backend, diagnosis=diagnosis) if resumed is None else _resumed(study, resumed)
     with _carried_out(begun, swept) as run:
         yield run
 
@@ -152,11 +157,11 @@ def opened_again(
         yield again
 
 
-def _fresh(study: Study, results: Path, backend: str | None) -> _Begun:
+def _fresh(study: Study, results: Path, backend: str | None, *, diagnosis: bool) -> _Begun:
     found = calibration.kept()
     settled, told = _settled(study, found)
     name, notice = chosen_backend(backend)
-    folder = folders.create(results, study.name, time.time())
+    folder = folders.create(results, study.name, time.time(), diagnosis=diagnosis)
     notices = (*((notice,) if notice else ()), *told)
     about = {"calibration": None if found is None else calibration.to_json(found)}
     return _Begun(settled, folder, name, f"fresh run in {folder.path}", notices, about)
@@ -319,6 +324,7 @@ def described(
             "memory_bytes": target.memory_bytes,
             "settings": dict(target.settings),
             "has_admin": target.has_admin,
+            "options": [asdict(option) for option in target.options],
         },
         "warnings": list(study.warnings),
         "notices": list(notices),

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from harness.ledger.folder import DIAGNOSES, RunFolder
+
 
 @click.command("clean", epilog="Example: harness clean --keep 5")
 @click.option(
@@ -37,8 +39,12 @@ def command(results: Path, keep: int, dry_run: bool) -> None:
 def _thinnable(studies: list[Path], keep: int) -> list[Path]:
     """Return the sample folders of finished runs older than the newest `keep` of their study."""
     found: list[Path] = []
-    for study in studies:
-        runs = sorted(path.parent for path in study.glob("*/run.json"))
+    for place in (kind for study in studies for kind in (study, study / DIAGNOSES)):
+        runs = sorted(path.parent for path in place.glob("*/run.json"))
         old = runs[: len(runs) - keep] if keep else runs
-        found += [run / "windows" for run in old if (run / "summary.json").exists() and (run / "windows").is_dir()]
+        found += [run / "windows" for run in old if _finished(run) and (run / "windows").is_dir()]
     return found
+
+
+def _finished(run: Path) -> bool:
+    return (run / "summary.json").exists() or RunFolder(run).diagnosis_json.exists()

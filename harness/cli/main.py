@@ -17,6 +17,7 @@ from harness.errors import HarnessError
 COMMANDS = {
     "optimize": "Run a study to its verdict and write the report.",
     "confirm": "Take fresh pairs for a variant of a finished run.",
+    "diagnose": "Run the baseline only and name what is wrong, why, and which knobs are worth screening.",
     "check": "Show a study's plan, its cost and the smallest effect it can see; run nothing.",
     "report": "Make the report of a run again, from its folder alone.",
     "render": "Print the Rust that a variant's runtime is built from.",

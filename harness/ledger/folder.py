@@ -15,10 +15,16 @@ from harness.errors import MachineError
 CONFIRMATIONS = "confirm"
 """The folder inside a run's where its later confirmations are, each a run folder of its own."""
 
+DIAGNOSES = "diagnoses"
+"""Folder beside a study's runs that holds its diagnoses, so that nobody takes one for a run to resume or to compare."""
+
 
 @dataclass(frozen=True)
 class RunFolder:
-    """One execution of a study: `results/<study>/<UTC stamp>/`; a later confirmation: `<run>/confirm/<UTC stamp>/`."""
+    """One execution of a study: `results/<study>/<UTC stamp>/`.
+
+    A later confirmation is in `<run>/confirm/<UTC stamp>/`, a diagnosis in `results/<study>/diagnoses/<UTC stamp>/`.
+    """
 
     path: Path
 
@@ -26,6 +32,8 @@ class RunFolder:
     def run_id(self) -> str:
         """Name of the run, unique on this host: study and stamp, of a confirmation those of its run in front."""
         owner = self.path.parent
+        if owner.name == DIAGNOSES:
+            return f"{owner.parent.name}-diagnosis-{self.path.name}"
         within = f"{owner.parent.parent.name}-{owner.parent.name}-" if owner.name == CONFIRMATIONS else ""
         return f"{within}{owner.name}-{self.path.name}"
 
@@ -48,6 +56,11 @@ class RunFolder:
     def children_json(self) -> Path:
         """Processes that the process backend started and that are not yet ended."""
         return self.path / "children.json"
+
+    @property
+    def diagnosis_json(self) -> Path:
+        """What the rules found in the baseline windows, of a diagnosis only."""
+        return self.path / "diagnosis.json"
 
     @property
     def generator_log(self) -> Path:
@@ -74,18 +87,19 @@ class RunFolder:
         return folder
 
 
-def create(results: Path, study: str, now: float) -> RunFolder:
+def create(results: Path, study: str, now: float, *, diagnosis: bool = False) -> RunFolder:
     """Make a new run folder named by the UTC time `now` (Unix seconds); never an existing one."""
+    place = results / study / DIAGNOSES if diagnosis else results / study
     stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
     for suffix in ("", *(f"-{i}" for i in range(2, 100))):
-        path = results / study / f"{stamp}{suffix}"
+        path = place / f"{stamp}{suffix}"
         with disk_errors(results):
             try:
                 path.mkdir(parents=True)
             except FileExistsError:
                 continue
         return RunFolder(path)
-    raise MachineError(f"{results / study} already holds a hundred runs of {stamp}; is the clock right?")
+    raise MachineError(f"{place} already holds a hundred runs of {stamp}; is the clock right?")
 
 
 def runs(results: Path, study: str) -> tuple[RunFolder, ...]:

@@ -7,7 +7,7 @@ cannot be read is passed over.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,7 +109,7 @@ def percentiles(run: Run, records: Sequence[WindowRecord]) -> Percentiles | None
 
 def series(run: Run, record: WindowRecord) -> tuple[Series, ...]:
     """Return what the server's side of one window looked like, a series for each figure that it told."""
-    table = _columns(run.folder.window(record.n) / "series.parquet", ("t_s", *SHOWN))
+    table = _columns(_series_file(run, record), ("t_s", *SHOWN))
     times = table.get("t_s")
     if times is None or not times.size:
         return ()
@@ -137,6 +137,20 @@ def client(run: Run, record: WindowRecord) -> tuple[Series, ...]:
     rate = tuple(float(np.count_nonzero(done & (stretch == index)) / length_s) for index in there)
     values = {"p95_ms": p95, "completed_s": rate}
     return tuple(Series(name, *OF_THE_CLIENT[name], middle, values[name]) for name in OF_THE_CLIENT)
+
+
+def columns(run: Run, record: WindowRecord) -> dict[str, Floats]:
+    """Return every column of one window's series as numbers, unknown ones NaN; nothing where there is no series."""
+    return {name: values.astype(np.float64) for name, values in _columns(_series_file(run, record), None).items()}
+
+
+def drawn(column: str, table: Mapping[str, Floats]) -> Series | None:
+    """Return one column of `columns` as a series to draw, None where nothing of it is known."""
+    if column not in table or "t_s" not in table:
+        return None
+    title, unit = SHOWN.get(column, (column.replace("_", " "), ""))
+    t, values = _thinned(table["t_s"], table[column] * SCALE.get(column, 1.0))
+    return Series(column, title, unit, t, values) if t else None
 
 
 def typical_pair(run: Run) -> tuple[WindowRecord, WindowRecord] | None:
@@ -174,14 +188,19 @@ def _latencies(run: Run, record: WindowRecord) -> Floats | None:
     return np.asarray(latencies, dtype=np.float64)
 
 
-def _columns(file: Path, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
-    """Return the named columns that the file has, missing numbers as NaN; nothing where it cannot be read."""
+def _series_file(run: Run, record: WindowRecord) -> Path:
+    return run.folder.window(record.n) / "series.parquet"
+
+
+def _columns(file: Path, names: Sequence[str] | None) -> dict[str, npt.NDArray[Any]]:
+    """Return the named columns that the file has (None: all), missing numbers as NaN; nothing where it cannot be read."""
     import pyarrow as pa
     from pyarrow import parquet
 
     try:
         with parquet.ParquetFile(file) as opened:
-            there = [name for name in names if name in opened.schema_arrow.names]
+            all_names: list[str] = opened.schema_arrow.names
+            there = [name for name in all_names if names is None or name in names]
             table = opened.read(columns=there)
     except (OSError, pa.ArrowException):
         return {}

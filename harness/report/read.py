@@ -245,9 +245,8 @@ def _target(facts: Mapping[str, Any]) -> Target:
     target, values = facts["target"], facts["baseline"]["values"]
     # A runtime knob that this version no longer knows is kept like an option: named, and never made canonical.
     named = {**{str(knob["name"]): UNSET for knob in facts["knobs"]}, **values}
-    options = (
-        Declared(name, "choice", default=level, about="") for name, level in named.items() if name not in knobs.TABLE
-    )
+    declared = {str(option["name"]): option for option in target.get("options", ())}
+    options = (_option(name, level, declared.get(name, {})) for name, level in named.items() if name not in knobs.TABLE)
     return Target(
         name=str(target["name"]),
         form=target["form"],
@@ -261,6 +260,15 @@ def _target(facts: Mapping[str, Any]) -> Target:
         settings=dict(target.get("settings", {})),
         ground=str(facts.get("ground", "")),
         has_admin=bool(target.get("has_admin", True)),
+    )
+
+
+def _option(name: str, level: Level, declared: Mapping[str, Any]) -> Declared:
+    """Return an option with the baseline's level as its default; runs of older versions keep no more than that."""
+    choices = tuple(str(choice) for choice in declared.get("choices", ()))
+    kind = declared.get("kind", "choice")
+    return Declared(
+        name, kind, level, str(declared.get("about", "")), choices, declared.get("low"), declared.get("high")
     )
 
 

@@ -13,7 +13,8 @@ from harness.target import docker, proc
 
 def sweep(results: Path) -> tuple[str, ...]:
     """Remove the leftovers of dead runs and return a sentence for each. What belongs to a live harness stays."""
-    files = [file for runs in ("*/*", "*/*/confirm/*") for file in sorted(results.glob(f"{runs}/children.json"))]
+    places = ("*/*", "*/*/confirm/*", "*/diagnoses/*")
+    files = [file for place in places for file in sorted(results.glob(f"{place}/children.json"))]
     return (*docker.remove_leftovers(), *(line for file in files for line in _end_children(file)))
 
 
