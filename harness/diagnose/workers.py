@@ -9,8 +9,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
-
 from harness.diagnose.facts import Facts, Window, requests_per_s
 from harness.diagnose.finding import Confidence, Figure, Finding, NotLooked, Outcome, Proposal, lowered
 from harness.diagnose.limits import limit
@@ -208,28 +206,20 @@ def _preempted(facts: Facts, used: Use | None, switches: float | None) -> bool:
 
 def _stopped_share(facts: Facts) -> float | None:
     def share(window: Window) -> float | None:
-        rise = counted(window, "throttled_s")
-        rise = window.host.throttled_s if rise is None else rise
-        return None if rise is None else rise / facts.study.window.measure_s
+        stopped = window.mean("throttled_s")
+        if stopped is None and window.host.throttled_s is not None:
+            return window.host.throttled_s / facts.study.window.measure_s
+        return stopped
 
     return facts.median(share)
 
 
 def _switches_per_core_s(facts: Facts) -> float | None:
     def per_core_s(window: Window) -> float | None:
-        rise = counted(window, "nonvoluntary_switches")
-        return None if rise is None else rise / facts.study.window.measure_s / facts.cores
+        switches = window.mean("nonvoluntary_switches")
+        return None if switches is None else switches / facts.cores
 
     return facts.median(per_core_s)
-
-
-def counted(window: Window, column: str) -> float | None:
-    """Return by how much a counter rose over the window, None where it is not known."""
-    values = window.column(column)
-    if values is None:
-        return None
-    known = values[~np.isnan(values)]
-    return float(known[-1] - known[0])
 
 
 def imbalance(facts: Facts) -> Outcome:

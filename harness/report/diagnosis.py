@@ -92,7 +92,10 @@ def html(run: Run, facts: Facts, made: Diagnosis) -> str:
         made=datetime.fromtimestamp(run.started, UTC).strftime("%Y-%m-%d %H:%M UTC"),
         headline=headline(made),
         used=formats.numbered([window.n for window in facts.windows]),
-        findings=[(finding, _pictures(finding, shown[finding.window])) for finding in made.findings],
+        findings=[
+            (finding, _pictures(finding, shown[finding.window], run.study.window.measure_s))
+            for finding in made.findings
+        ],
         diagnosis=made,
         looks=looks(),
         block="\n".join(screening.lines(screening.knob_order(facts, made))),
@@ -133,6 +136,6 @@ def _window(run: Run, record: WindowRecord) -> Window:
     )
 
 
-def _pictures(finding: Finding, table: Mapping[str, Floats]) -> list[Markup]:
+def _pictures(finding: Finding, table: Mapping[str, Floats], measure_s: float) -> list[Markup]:
     series = [one for column in finding.columns[:MOST_PICTURES] if (one := curves.drawn(column, table)) is not None]
-    return [drawing.svg(charts.server({"baseline": one})) for one in series]
+    return [drawing.svg(charts.server({"baseline": one}, measure_s)) for one in series]

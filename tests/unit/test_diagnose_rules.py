@@ -33,7 +33,7 @@ FAULTY = {
     ),
     "pool_churn": lambda: facts({"blocking_threads": SAW}, values={"thread_keep_alive": "100ms"}),
     "pool_never_shrinks": lambda: facts({"blocking_threads": BURST, "idle_blocking_threads": 95.0}, measure_s=30.0),
-    "oversubscription": lambda: facts({"throttled_s": T_S * 0.1}),
+    "oversubscription": lambda: facts({"throttled_s": 0.1}),
     "imbalance": lambda: facts({"worker_0_busy_share": 0.95, "worker_1_busy_share": 0.1}, **TWO),
     "global_queue": lambda: facts({"global_queue_depth": 12.0}),
     "driver_starvation": lambda: facts({"busy_share": 0.99, "cpu": 0.98}),
@@ -51,7 +51,7 @@ NOT_QUITE = {
     ),
     "pool_churn": lambda: facts({"blocking_threads": np.minimum(np.arange(ROWS), 30.0)}),
     "pool_never_shrinks": lambda: facts({"blocking_threads": BURST, "idle_blocking_threads": 20.0}, measure_s=30.0),
-    "oversubscription": lambda: facts({"cpu": 0.97, "busy_share": 0.9, "nonvoluntary_switches": T_S * 50}),
+    "oversubscription": lambda: facts({"cpu": 0.97, "busy_share": 0.9, "nonvoluntary_switches": 50.0}),
     "imbalance": lambda: facts({"worker_0_busy_share": 0.5, "worker_1_busy_share": 0.1}, **TWO),
     "global_queue": lambda: facts({"global_queue_depth": np.where(T_S < 0.5, 12.0, 0.0)}),
     "driver_starvation": lambda: facts({"busy_share": 0.9, "cpu": 0.9}),
@@ -226,7 +226,7 @@ def test_a_window_shorter_than_the_keep_alive_cannot_see_a_pool_that_stays():
 
 
 def test_preempted_workers_are_oversubscribed_only_where_the_cores_are_full():
-    switching = {"nonvoluntary_switches": T_S * 500, "busy_share": 0.99}
+    switching = {"nonvoluntary_switches": 500.0, "busy_share": 0.99}
 
     assert "oversubscription" in fired(facts({**switching, "cpu": 0.97}, values={"worker_threads": 4}))
     assert "oversubscription" not in fired(facts({**switching, "cpu": 0.4}, values={"worker_threads": 4}))
