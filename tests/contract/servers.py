@@ -144,6 +144,13 @@ class Behaviour:
         """From the third request on, a body with another content."""
         writer.write(OK if self.count < 3 else OK.replace(b"ok", b"no"))
 
+    async def creeps(self, n, head, writer):
+        """Takes longer and longer: 2 ms more with each second."""
+        if self.count == 1:
+            self.begun = time.monotonic()
+        await asyncio.sleep(0.001 + 0.002 * (time.monotonic() - self.begun))
+        writer.write(OK)
+
     async def dies_later(self, n, head, writer):
         if self.count > 300:
             os.kill(os.getpid(), signal.SIGKILL)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -10,12 +11,15 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import served
 
 from harness import variant
-from harness.load import native_program
+from harness.load import native_program, samples
 from harness.load.generator import LocustGenerator
+from harness.load.job import SAMPLE_COLUMNS
+from harness.load.samples import Samples
 from harness.study import load
 from harness.study.model import WindowTimes
 from harness.target import build, proc
@@ -187,6 +191,57 @@ def test_requests_that_somebody_else_sent_are_invalid(generator):
 
     assert seen.validity is Validity.INVALID
     assert reasons(seen, "somebody else sent")
+
+
+class Leaky:
+    """A generator on whose way to the disk every fiftieth sample is lost."""
+
+    def __init__(self, generator):
+        self._generator = generator
+
+    def __getattr__(self, name):
+        return getattr(self._generator, name)
+
+    def drive(self, job, on_start):
+        driven = self._generator.drive(job, on_start)
+        taken = samples.read(job.samples)
+        kept = np.arange(len(taken.outcome)) % 50 > 0
+        samples.write(job.samples, Samples(**{name: getattr(taken, name)[kept] for name in SAMPLE_COLUMNS}))
+        return driven
+
+
+def test_lost_samples_are_invalid(generator):
+    seen = served.measured(Leaky(generator), served.Backend("quick"), served.study())
+
+    assert seen.validity is Validity.INVALID
+    assert reasons(seen, "samples")
+
+
+def test_connections_that_somebody_else_opened_are_invalid(generator):
+    opened = []
+
+    def open_some(pid):
+        def later():
+            time.sleep(1.5)
+            given = dict(row.split("=", 1) for row in Path(f"/proc/{pid}/environ").read_text().split("\0") if row)
+            opened.extend(socket.create_connection(("127.0.0.1", int(given["PORT"]))) for _ in range(20))
+
+        threading.Thread(target=later, daemon=True).start()
+
+    seen = served.measured(generator, served.Backend("quick", open_some), served.study(measure_s=3.0))
+    for one in opened:
+        one.close()
+
+    assert seen.validity is Validity.INVALID
+    assert reasons(seen, "connections")
+
+
+def test_a_target_that_gets_slower_within_the_window_is_told_as_a_trend(generator):
+    made = served.study(measure_s=4.0)
+    seen = undisturbed(lambda: served.measured(generator, served.Backend("creeps"), made))
+
+    assert seen.validity is Validity.DEGRADED, seen.reasons
+    assert reasons(seen, "third")
 
 
 def test_a_wrong_body_under_the_right_status_has_failed(generator):
