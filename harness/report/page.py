@@ -15,7 +15,20 @@ from markupsafe import Markup
 
 from harness.judge import score
 from harness.ledger.record import WindowRecord
-from harness.report import charts, curves, drawing, files, formats, places, recommended, tables, timing, windows, words
+from harness.report import (
+    charts,
+    curves,
+    drawing,
+    files,
+    formats,
+    places,
+    recommended,
+    tables,
+    timing,
+    why,
+    windows,
+    words,
+)
 from harness.report.charts import Interval, Point
 from harness.report.drawing import Spec
 from harness.report.read import Run
@@ -73,6 +86,7 @@ def _content(run: Run) -> dict[str, Any]:
         "lost_pairs": _lost_pairs(run),
         "chart": _charts(run, effects),
         "server": _server(run),
+        "why": why.why(run),
         "text": run.study.text[:STUDY_LENGTH],
         "fmt": formats,
     }

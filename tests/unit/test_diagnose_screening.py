@@ -8,7 +8,7 @@ import pytest
 from seen import T_S, facts
 
 from harness.diagnose import screening
-from harness.diagnose.climbs import _rank, climb
+from harness.diagnose.climbs import climb, spearman
 from harness.diagnose.facts import Facts
 from harness.diagnose.finding import Finding, Proposal
 from harness.diagnose.rules import Diagnosis, diagnose
@@ -92,8 +92,8 @@ def test_a_choice_that_is_already_made_is_not_proposed():
 
 
 def test_the_rank_correlation_of_a_worked_example_is_as_in_the_books():
-    assert _rank(np.array([1.0, 2.0, 2.0, 4.0])) == pytest.approx(0.948683)
-    assert _rank(np.ones(20)) == 0
+    assert spearman(np.array([1.0, 2.0, 2.0, 4.0]), np.arange(4.0)) == pytest.approx(0.948683)
+    assert spearman(np.ones(20), np.arange(20.0)) == 0
 
 
 def test_a_straight_climb_is_told_in_its_own_units():
