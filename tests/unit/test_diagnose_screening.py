@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from seen import T_S, facts
 
 from harness.diagnose import screening
@@ -79,6 +80,15 @@ def test_knobs_that_need_tokio_unstable_are_left_out_where_its_metrics_are_not_t
 
     assert order(facts(), proposal) == {"disable_lifo_slot": (UNSET, True)}
     assert order(facts({"blocking_queue_depth": None}), proposal) == {}
+
+
+@pytest.mark.parametrize(
+    "level", ["inline", "spawn_blocking", "on", "off", "no", "1", "1s", "100ms", "a: b", "#x", "null", True, 7, 0.5]
+)
+def test_a_level_is_read_back_as_it_was(level):
+    (_, line) = screening.lines([Proposal("any", (level,), "why")])
+
+    assert yaml.safe_load(line) == {"any": [level]}
 
 
 def test_without_a_finding_the_lines_say_that_nothing_is_worth_screening():
