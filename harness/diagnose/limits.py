@@ -23,7 +23,9 @@ _JUDGED = "judgement"
 
 LIMITS: dict[str, Limit] = {
     "blocked_share": Limit(
-        0.3, "of busy time", "measured: echo 0.0, payments inline 0.85 of the workers' busy time without CPU"
+        0.3,
+        "of busy time",
+        "measured: 0 for echo and for payments on the blocking pool, 0.83 to 0.87 for payments inline",
     ),
     "blocked_share_sure": Limit(0.6, "of busy time", "the same; beyond it the CPU explains the smaller part only"),
     "blocked_per_request_us": Limit(100.0, "us", _STALL),

@@ -89,7 +89,7 @@ def blocking_call(facts: Facts) -> Outcome:
     confidence: Confidence = "high" if sure else "medium"
     return Finding(
         rule="blocking_call",
-        symptom=f"Workers are busy {used.blocked_share:.0%} of their busy time without using a core",
+        symptom=f"Workers spend {used.blocked_share:.0%} of their busy time without using a core",
         figures=(
             Figure("busy workers", used.busy, "workers"),
             Figure("CPU of the process", used.cpu, "cores"),
@@ -335,7 +335,7 @@ def global_queue(facts: Facts) -> Outcome:
 
 
 def driver_starvation(facts: Facts) -> Outcome:
-    """Workers that never park look for I/O and timers only every `event_interval` polls, which is long if polls are."""
+    """Workers that never park look for I/O and timers only every event_interval polls, which is long if polls are."""
     used = use(facts)
     if used is None or used.requests <= 0:
         return NotLooked("driver_starvation", "no request was answered, or no busy time came")

@@ -93,6 +93,7 @@ def html(run: Run, facts: Facts, made: Diagnosis) -> str:
         headline=headline(made),
         used=formats.numbered([window.n for window in facts.windows]),
         findings=[(finding, _pictures(finding, shown[finding.window])) for finding in made.findings],
+        faults=any(finding.kind == "fault" for finding in made.findings),
         diagnosis=made,
         looks=looks(),
         block="\n".join(screening.lines(screening.knob_order(facts, made))),

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from seen import ROWS, T_S, facts
 
-from harness.diagnose import screening
+from harness.cli.diagnose import command
+from harness.diagnose import documented, screening
 from harness.diagnose.finding import Finding, NotLooked
 from harness.diagnose.limits import LIMITS
 from harness.diagnose.rules import RULES, diagnose
@@ -293,3 +294,15 @@ def test_a_build_without_tokio_unstable_is_told_the_flag():
 
     assert finding.change == (finding.change[0],)
     assert "tokio_unstable" in finding.change[0]
+
+
+def test_the_page_of_the_rules_is_current():
+    assert documented.FILE.read_text() == documented.text(), "run `make schema`"
+
+
+def test_every_command_on_the_page_of_the_rules_is_one_that_there_is():
+    options = {name for option in command.params for name in option.opts}
+    shown = re.findall(r"^harness diagnose (\S+) *(--\w+)?", documented.text(), re.MULTILINE)
+
+    assert {flag for _, flag in shown if flag} <= options
+    assert all((ROOM.parents[1] / study).exists() for study, _ in shown)

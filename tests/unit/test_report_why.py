@@ -20,7 +20,7 @@ def told(tmp_path, **more):
 def test_the_fault_that_vanishes_under_the_winner_is_named(tmp_path):
     made = told(tmp_path, samples=300)
 
-    assert any(words.startswith("Gone with the winner: workers are busy") for words in made.words)
+    assert any(words.startswith("Gone with the winner: workers spend") for words in made.words)
 
 
 def test_the_series_that_moved_with_the_objective_stand_with_both_sides(tmp_path):
