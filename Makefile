@@ -36,6 +36,7 @@ format: $(INSTALLED_DEV)
 
 schema: $(INSTALLED_DEV)
 	$(BIN)/python -m harness.study.schema_file
+	$(BIN)/python -m harness.diagnose.documented
 
 # wrk, which the engines are compared with, comes from Debian's packages.
 bench: $(INSTALLED)

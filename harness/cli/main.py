@@ -20,6 +20,7 @@ COMMANDS = {
     "diagnose": "Run the baseline only and name what is wrong, why, and which knobs are worth screening.",
     "check": "Show a study's plan, its cost and the smallest effect it can see; run nothing.",
     "report": "Make the report of a run again, from its folder alone.",
+    "export": "Print alert rules or a dashboard for production, with limits derived from a confirmed run.",
     "render": "Print the Rust that a variant's runtime is built from.",
     "doctor": "Say what is ready on this machine, what is missing, and the command that mends it.",
     "clean": "Thin old runs and remove what dead runs left behind.",

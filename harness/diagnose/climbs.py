@@ -60,12 +60,20 @@ def _thinned(values: Floats) -> Floats:
 
 
 def _rank(y: Floats) -> float:
-    """Return Spearman's rank correlation of `y` with its order, ties sharing their mean rank; 0 where nothing moves.
+    return spearman(y, np.arange(y.size, dtype=np.float64))
 
-    Worked value: 1, 2, 2, 4 has ranks 1, 2.5, 2.5, 4 and correlation 0.949.
+
+def spearman(x: Floats, y: Floats) -> float:
+    """Return Spearman's rank correlation of two equally long series, ties sharing their mean rank; 0 where one stands.
+
+    Worked value: 1, 2, 2, 4 against 1, 2, 3, 4 has ranks 1, 2.5, 2.5, 4 and correlation 0.949.
     """
-    _, inverse, counts = np.unique(y, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-    if counts.size == 1:
+    first, second = _ranks(x), _ranks(y)
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
         return 0.0
-    return float(np.corrcoef(ranks, np.arange(y.size))[0, 1])
+    return float(np.corrcoef(first, second)[0, 1])
+
+
+def _ranks(values: Floats) -> Floats:
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[inverse])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 
 from harness import variant
@@ -11,6 +12,10 @@ from harness.diagnose.finding import Proposal
 from harness.diagnose.rules import Diagnosis
 from harness.study.knobs import TABLE
 from harness.study.model import UNSET, Level
+
+PLAIN = re.compile(r"[a-zA-Z][\w-]*|\d+[a-zA-Z]+")
+NOT_WORDS = frozenset({"on", "off", "yes", "no", "y", "n", "true", "false", "null"})
+"""What YAML 1.1 reads as something else than a word."""
 
 
 def knob_order(facts: Facts, diagnosis: Diagnosis) -> tuple[Proposal, ...]:
@@ -59,4 +64,7 @@ def _in_order(knob: str, levels: list[Level]) -> tuple[Level, ...]:
 
 
 def _yaml(level: Level) -> str:
-    return str(level).lower() if isinstance(level, bool) else str(level)
+    """Return a level as YAML reads it back; a word that YAML takes for something else is quoted."""
+    if not isinstance(level, str):
+        return json.dumps(level)
+    return level if PLAIN.fullmatch(level) and level.lower() not in NOT_WORDS else json.dumps(level)

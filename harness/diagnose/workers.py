@@ -18,16 +18,20 @@ from harness.study.model import UNSET
 
 @dataclass(frozen=True)
 class Use:
-    """How the workers spent the typical window: busy and CPU in threads and cores, requests answered a second."""
+    """How the workers spent the typical window: busy and CPU in threads and cores, requests answered a second.
+
+    `explained` is how many workers the CPU time accounts for, those that wait for their turn on a core included.
+    """
 
     busy: float
     cpu: float
     requests: float
+    explained: float
 
     @property
     def blocked(self) -> float:
-        """Workers that were busy without using a core."""
-        return max(0.0, self.busy - self.cpu)
+        """Workers that were busy neither using a core nor waiting for one."""
+        return max(0.0, self.busy - self.explained)
 
     @property
     def blocked_share(self) -> float:
@@ -46,7 +50,27 @@ def use(facts: Facts) -> Use | None:
     requests = facts.median(lambda window: requests_per_s(window, measured_s))
     if busy is None or cpu is None or requests is None:
         return None
-    return Use(busy * facts.workers, cpu, requests)
+    # A thread that shares its core with a foreign one, which takes this share of it, is runnable that much longer.
+    foreign = min(0.9, facts.median(lambda window: window.host.foreign_cpu) or 0.0)
+    explained = runnable(cpu, facts.cores, facts.workers) / (1 - foreign)
+    return Use(busy * facts.workers, cpu, requests, explained)
+
+
+def runnable(cpu: float, cores: int, workers: int) -> float:
+    """Return how many workers are runnable on average where the process uses `cpu` of `cores`.
+
+    As many as cores in use where every worker can have its own; beyond, those that wait for a turn come on top: the
+    mean number in an M/M/c queue, with the waiting probability by Erlang's C formula. Worked value: 1 of 2 cores in use
+    by more than 2 workers gives C = 1/3 and 1.333 runnable workers.
+    """
+    load = min(cpu / cores, 0.99)
+    if workers <= cores:
+        return cpu
+    missed = 1.0  # Erlang's B, one core more in each turn
+    for core in range(1, cores + 1):
+        missed = load * cores * missed / (core + load * cores * missed)
+    waits = missed / (1 - load * (1 - missed))
+    return min(float(workers), load * cores + waits * load / (1 - load))
 
 
 def blocking_call(facts: Facts) -> Outcome:
@@ -63,7 +87,7 @@ def blocking_call(facts: Facts) -> Outcome:
     confidence: Confidence = "high" if sure else "medium"
     return Finding(
         rule="blocking_call",
-        symptom=f"Workers are busy {used.blocked_share:.0%} of their busy time without using a core",
+        symptom=f"Workers spend {used.blocked_share:.0%} of their busy time without using a core",
         figures=(
             Figure("busy workers", used.busy, "workers"),
             Figure("CPU of the process", used.cpu, "cores"),
@@ -102,9 +126,10 @@ def _blocking_proposals(facts: Facts, used: Use) -> tuple[Proposal, ...]:
 
 
 def _waits_for_cores(facts: Facts, used: Use) -> tuple[str, ...]:
-    if used.cpu < limit("cpu_near_full") * facts.cores:
-        return ()
-    return (f"The process uses {used.cpu:.2g} of {facts.cores} cores: part of the busy time is waiting for a core.",)
+    full = used.cpu >= limit("cpu_near_full") * facts.cores
+    words = f"The process uses {used.cpu:.2g} of {facts.cores} cores: part of the busy time is waiting for a core."
+    shared = dict.fromkeys(note for window in facts.windows for note in window.host.notes)
+    return (*((words,) if full else ()), *shared)
 
 
 def cpu_bound(facts: Facts) -> Outcome:
@@ -112,7 +137,8 @@ def cpu_bound(facts: Facts) -> Outcome:
     used = use(facts)
     if used is None or used.requests <= 0:
         return NotLooked("cpu_bound", "no request was answered, or no busy time came")
-    share, explained = used.busy / facts.workers, min(used.cpu, used.busy) / used.busy if used.busy else 0.0
+    share = used.busy / facts.workers
+    explained = min(used.explained, used.busy) / used.busy if used.busy else 0.0
     each_us = used.per_request_us(min(used.cpu, used.busy))
     if each_us < limit("cpu_bound_us") or share < limit("cpu_bound_busy") or explained < limit("cpu_explains"):
         return None
@@ -299,7 +325,7 @@ def global_queue(facts: Facts) -> Outcome:
 
 
 def driver_starvation(facts: Facts) -> Outcome:
-    """Workers that never park look for I/O and timers only every `event_interval` polls, which is long if polls are."""
+    """Workers that never park look for I/O and timers only every event_interval polls, which is long if polls are."""
     used = use(facts)
     if used is None or used.requests <= 0:
         return NotLooked("driver_starvation", "no request was answered, or no busy time came")

@@ -96,6 +96,7 @@ def html(run: Run, facts: Facts, made: Diagnosis) -> str:
             (finding, _pictures(finding, shown[finding.window], run.study.window.measure_s))
             for finding in made.findings
         ],
+        faults=any(finding.kind == "fault" for finding in made.findings),
         diagnosis=made,
         looks=looks(),
         block="\n".join(screening.lines(screening.knob_order(facts, made))),

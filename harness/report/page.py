@@ -15,7 +15,20 @@ from markupsafe import Markup
 
 from harness.judge import score
 from harness.ledger.record import WindowRecord
-from harness.report import charts, curves, drawing, files, formats, places, recommended, tables, timing, windows, words
+from harness.report import (
+    charts,
+    curves,
+    drawing,
+    files,
+    formats,
+    places,
+    recommended,
+    tables,
+    timing,
+    why,
+    windows,
+    words,
+)
 from harness.report.charts import Interval, Point
 from harness.report.confirmations import confirmations
 from harness.report.drawing import Spec
@@ -81,6 +94,7 @@ def _content(run: Run) -> dict[str, Any]:
         "objectives": words.objectives(run),
         "chart": _charts(run, effects),
         "server": _server(run),
+        "why": why.why(run),
         "text": run.study.text[:STUDY_LENGTH],
         "fmt": formats,
     }

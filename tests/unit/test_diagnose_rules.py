@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from seen import ROWS, T_S, facts
 
-from harness.diagnose import screening
+from harness.cli.diagnose import command
+from harness.diagnose import documented, screening
 from harness.diagnose.finding import Finding, NotLooked
 from harness.diagnose.limits import LIMITS
 from harness.diagnose.rules import RULES, diagnose
+from harness.diagnose.workers import runnable
 from harness.study.knobs import TABLE
 
 INLINE = {"busy_share": 0.66, "cpu": 0.10, "blocking_threads": 0.0, "idle_blocking_threads": 0.0}
@@ -188,9 +190,41 @@ def test_the_time_that_a_request_holds_its_worker_is_told():
 
 
 def test_a_blocking_call_on_full_cores_is_less_sure():
-    seen = facts({"busy_share": 1.0, "cpu": 0.85}, cpus=1, values={"worker_threads": 4})
+    seen = facts({"busy_share": 1.0, "cpu": 0.85}, values={"worker_threads": 16})
 
     assert found("blocking_call", seen).confidence == "medium"
+
+
+def test_computing_workers_that_take_turns_on_one_core_are_not_called_blocked():
+    """Four workers share one core that is used for 60 %: 1.5 of them are runnable, and none waits for anything else."""
+    assert "blocking_call" not in fired(facts({"busy_share": 1.5 / 4, "cpu": 0.6}, values={"worker_threads": 4}))
+
+
+def test_a_blocking_call_that_four_workers_hide_is_still_found():
+    seen = facts({"busy_share": 0.66 / 4, "cpu": 0.1}, values={"fraud_check": "inline", "worker_threads": 4})
+
+    assert found("blocking_call", seen).confidence == "high"
+
+
+def test_time_that_others_took_from_the_cores_is_not_called_blocked():
+    busy = {"busy_share": 0.25, "cpu": 0.15}
+
+    assert "blocking_call" in fired(facts(busy))
+    assert "blocking_call" not in fired(facts(busy, host={"foreign_cpu": 0.25}))
+
+
+def test_cores_that_are_shared_with_the_generator_speak_against_a_blocking_call():
+    finding = found("blocking_call", facts(INLINE, host={"notes": ("target and generator share core 0",)}))
+
+    assert finding.confidence == "medium"
+    assert "target and generator share core 0" in finding.against
+
+
+def test_runnable_workers_are_those_of_the_books_example():
+    assert runnable(1.0, cores=2, workers=8) == pytest.approx(4 / 3)
+    assert runnable(0.6, cores=1, workers=4) == pytest.approx(1.5)
+    assert runnable(0.6, cores=1, workers=1) == pytest.approx(0.6)
+    assert runnable(1.0, cores=1, workers=4) == 4
 
 
 def test_many_light_requests_that_fill_a_core_are_not_cpu_bound():
@@ -260,3 +294,15 @@ def test_a_build_without_tokio_unstable_is_told_the_flag():
 
     assert finding.change == (finding.change[0],)
     assert "tokio_unstable" in finding.change[0]
+
+
+def test_the_page_of_the_rules_is_current():
+    assert documented.FILE.read_text() == documented.text(), "run `make schema`"
+
+
+def test_every_command_on_the_page_of_the_rules_is_one_that_there_is():
+    options = {name for option in command.params for name in option.opts}
+    shown = re.findall(r"^harness diagnose (\S+) *(--\w+)?", documented.text(), re.MULTILINE)
+
+    assert {flag for _, flag in shown if flag} <= options
+    assert all((ROOM.parents[1] / study).exists() for study, _ in shown)

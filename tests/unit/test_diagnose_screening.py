@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from seen import T_S, facts
 
 from harness.diagnose import screening
-from harness.diagnose.climbs import _rank, climb
+from harness.diagnose.climbs import climb, spearman
 from harness.diagnose.facts import Facts
 from harness.diagnose.finding import Finding, Proposal
 from harness.diagnose.rules import Diagnosis, diagnose
@@ -81,6 +82,15 @@ def test_knobs_that_need_tokio_unstable_are_left_out_where_its_metrics_are_not_t
     assert order(facts({"blocking_queue_depth": None}), proposal) == {}
 
 
+@pytest.mark.parametrize(
+    "level", ["inline", "spawn_blocking", "on", "off", "no", "1", "1s", "100ms", "a: b", "#x", "null", True, 7, 0.5]
+)
+def test_a_level_is_read_back_as_it_was(level):
+    (_, line) = screening.lines([Proposal("any", (level,), "why")])
+
+    assert yaml.safe_load(line) == {"any": [level]}
+
+
 def test_without_a_finding_the_lines_say_that_nothing_is_worth_screening():
     assert screening.lines(()) == ("# knobs: nothing was found that a knob could mend",)
 
@@ -92,8 +102,8 @@ def test_a_choice_that_is_already_made_is_not_proposed():
 
 
 def test_the_rank_correlation_of_a_worked_example_is_as_in_the_books():
-    assert _rank(np.array([1.0, 2.0, 2.0, 4.0])) == pytest.approx(0.948683)
-    assert _rank(np.ones(20)) == 0
+    assert spearman(np.array([1.0, 2.0, 2.0, 4.0]), np.arange(4.0)) == pytest.approx(0.948683)
+    assert spearman(np.ones(20), np.arange(20.0)) == 0
 
 
 def test_a_straight_climb_is_told_in_its_own_units():

@@ -1,0 +1,86 @@
+"""`harness diagnose` on real targets: the planted fault is found with high confidence, healthy ones give no finding."""
+
+import json
+
+import pytest
+
+pytestmark = [pytest.mark.cargo, pytest.mark.load, pytest.mark.timeout(700)]
+PAYMENTS = """\
+study: diagnosed
+target: {template: payments, memory: 256MiB, set: {check_ms: 2}}
+load:
+  rate: 300
+  connections: 64
+  timeout: 1s
+  requests:
+    - {name: pay, method: POST, path: /payments, json: {amount: 1200}}
+window: {warmup: 500ms, measure: 3s}
+objective: {minimize: p95}
+knobs:
+  worker_threads: [unset, 4]
+"""
+MOVED = PAYMENTS + "baseline: {fraud_check: spawn_blocking}\n"
+ECHO = """\
+study: diagnosed
+target: {template: echo, memory: 256MiB}
+load:
+  rate: 400
+  connections: 32
+  timeout: 1s
+  requests:
+    - {name: get, method: GET, path: /}
+window: {warmup: 500ms, measure: 3s}
+objective: {minimize: p95}
+knobs:
+  worker_threads: [unset, 4]
+"""
+
+
+def diagnosed(harness, text):
+    """Return diagnosis.json of the study; skips where the machine left too few windows to say anything."""
+    (harness.folder / "study.yaml").write_text(text)
+    arguments = ("study.yaml", "--backend", "process", "--windows", "3", "--wait", "200", "--json")
+    done = harness("diagnose", *arguments, timeout=690)
+    if done.returncode == 4:
+        pytest.skip(f"the machine is too busy to diagnose anything: {done.stderr.strip()[-300:]}")
+
+    assert done.returncode == 0, done.stderr
+    content = json.loads(done.stdout)
+    if len(content["windows"]["used"]) < 2:
+        pytest.skip("the machine is too busy: only one window was usable")
+    return content
+
+
+def test_a_check_inline_is_found_as_a_blocking_call_with_high_confidence(harness):
+    content = diagnosed(harness, PAYMENTS)
+
+    assert [(one["rule"], one["confidence"]) for one in content["findings"]] == [("blocking_call", "high")]
+    assert next(one["knob"] for one in content["knobs"]) == "fraud_check"
+    (page,) = harness.folder.glob("results/diagnosed/diagnoses/*/diagnosis.html")
+    assert "<svg" in page.read_text()
+
+
+@pytest.mark.parametrize("text", [MOVED, ECHO], ids=["payments on the blocking pool", "echo"])
+def test_a_healthy_service_gives_no_finding(harness, text):
+    content = diagnosed(harness, text)
+
+    assert content["findings"] == []
+    assert "blocking_call" in content["clear"]
+
+
+def test_a_diagnosis_is_no_run_that_optimize_would_resume(harness):
+    (harness.folder / "study.yaml").write_text(PAYMENTS)
+    harness("diagnose", "study.yaml", "--backend", "process", "--windows", "1", "--wait", "200", timeout=400)
+
+    assert list(harness.folder.glob("results/diagnosed/diagnoses/*/run.json"))
+    assert list(harness.folder.glob("results/diagnosed/*/run.json")) == []
+
+
+def test_a_load_that_is_spelled_out_cannot_be_made_long(harness):
+    bursts = PAYMENTS.replace("rate: 300", 'rate: 300\n  arrivals: {bursts: {"on": 1s, "off": 1s, factor: 2}}')
+    (harness.folder / "study.yaml").write_text(bursts)
+    done = harness("diagnose", "study.yaml", "--long")
+
+    assert done.returncode == 2, done.stderr
+    assert "window.measure" in done.stderr
+    assert not (harness.folder / "results").exists()
