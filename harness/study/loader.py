@@ -19,7 +19,7 @@ from harness.study import aims, levels, loads, places, quantities, schema, targe
 from harness.study.faults import Faults, Loc, listed, nearest
 from harness.study.levels import Levels
 from harness.study.loads import Loads
-from harness.study.model import Budget, Knob, Phases, Study, WindowTimes
+from harness.study.model import Budget, Knob, Phases, Study, Target, WindowTimes
 from harness.study.schema import StudyFile
 
 MOST_BYTES = 2**20
@@ -157,8 +157,25 @@ def _resolved(path: Path, text: str, file: StudyFile, faults: Faults) -> Study |
         min_effect=file.min_effect,
         seed=file.seed,
         constraints=aims.rules(file, target, baseline, faults),
-        warnings=(*reader.warnings, *levels.idle_warnings(searched, baseline, times), *_lost(lost), *thin),
+        warnings=(
+            *reader.warnings,
+            *levels.idle_warnings(searched, baseline, times),
+            *_lost(lost),
+            *thin,
+            *_histogram(file, target, faults),
+        ),
+        poll_histogram=file.window.poll_histogram,
     )
+
+
+def _histogram(file: StudyFile, target: Target, faults: Faults) -> tuple[str, ...]:
+    """Return what has to be said of a histogram of poll times; its faults are added."""
+    if not file.window.poll_histogram:
+        return ()
+    if target.own_runtime is not None:
+        words = "is for the templates; in a crate of your own call enable_metrics_poll_time_histogram in src/runtime.rs"
+        faults.add(words, "window", "poll_histogram")
+    return ("every variant counts its poll times, which costs 60 to 90 ns a poll; what is recommended does so too",)
 
 
 def _lost(calls: tuple[str, ...]) -> tuple[str, ...]:

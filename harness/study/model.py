@@ -239,7 +239,8 @@ class Study:
 
     `baseline` holds the baseline's assignment (runtime knobs that are set, and every option). `digest` is the
     SHA-256 of the file's text and of the files that its load names; `text` the text itself; `warnings` are sentences
-    about levels that cannot act. `floor_ms` is what the load's engine measures on this host where there is nothing to
+    about levels that cannot act. `poll_histogram`: every variant counts its poll times.
+    `floor_ms` is what the load's engine measures on this host where there is nothing to
     measure, by percentile; it is empty until the host is calibrated. `constraints` are what every variant has to meet.
     """
 
@@ -260,6 +261,7 @@ class Study:
     seed: int
     warnings: tuple[str, ...] = ()
     floor_ms: Mapping[str, float] = field(default_factory=dict)
+    poll_histogram: bool = False
     constraints: tuple[Rule, ...] = ()
 
     def knob(self, name: str) -> Knob:

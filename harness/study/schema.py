@@ -300,6 +300,10 @@ class WindowFile(Model):
     drain: Duration | None = Field(
         None, gt=0, le=3600, description="Longest wait for the last answers; without it the load's timeout."
     )
+    poll_histogram: bool = Field(
+        default=False,
+        description="Have Tokio count poll times in a histogram: tells how long polls take, and costs 60 to 90 ns each.",
+    )
 
 
 class ObjectiveFile(Model):

@@ -23,7 +23,12 @@ def runtime_rs(study: Study, variant: Variant) -> str:
     """Return the Rust of the variant: an own crate's committed file where nothing of it changes, else rendered."""
     if study.target.own_runtime is not None and variants.is_verbatim(study, variant):
         return study.target.own_runtime
-    return rendered(knobs.builder_calls(variants.runtime_values(study, variant)))
+    calls = knobs.builder_calls(variants.runtime_values(study, variant))
+    return rendered((*calls, *((POLL_HISTOGRAM,) if study.poll_histogram else ())))
+
+
+POLL_HISTOGRAM = ".enable_metrics_poll_time_histogram()"
+"""Counts poll times in Tokio's own buckets; needs `--cfg tokio_unstable`, which the templates are built with."""
 
 
 def rendered(calls: tuple[str, ...]) -> str:

@@ -117,7 +117,8 @@ class ServerFacts:
 
     Shares are of time, `..._s` is a count a second, `cpu` is in cores, `sockets_max` the most descriptors that the I/O
     driver held. `busy_share` is the mean over workers of the time that they neither slept nor searched for work: a
-    worker that is blocked counts as busy.
+    worker that is blocked counts as busy. `poll_...` are upper bounds of the buckets of Tokio's histogram, where the
+    study has it.
     """
 
     busy_share: float | None = None
@@ -141,6 +142,8 @@ class ServerFacts:
     voluntary_switches_s: float | None = None
     nonvoluntary_switches_s: float | None = None
     throttled_share: float | None = None
+    poll_p50_us: float | None = None
+    poll_p99_us: float | None = None
 
 
 @dataclass(frozen=True)

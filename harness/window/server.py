@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 
@@ -22,6 +24,7 @@ def facts(samples: Sequence[Sample], table: Sequence[Row]) -> ServerFacts:
     left at 0 on a current_thread runtime (facts on Tokio, 5.1).
     """
     first, last = (parse_metrics(sample.metrics) for sample in (samples[0], samples[-1])) if samples else ({}, {})
+    by_time = _by_time(samples[0].metrics, samples[-1].metrics) if samples else {}
     busy_s, polls = _risen(first, last, BUSY), _risen(first, last, POLLS)
     elapsed_s = (samples[-1].at_ns - samples[0].at_ns) / 1e9 if samples else 0.0
     return ServerFacts(
@@ -46,7 +49,32 @@ def facts(samples: Sequence[Sample], table: Sequence[Row]) -> ServerFacts:
         voluntary_switches_s=_mean(table, "voluntary_switches"),
         nonvoluntary_switches_s=_mean(table, "nonvoluntary_switches"),
         throttled_share=_mean(table, "throttled_s"),
+        poll_p50_us=_bound_us(by_time, 0.50),
+        poll_p99_us=_bound_us(by_time, 0.99),
     )
+
+
+def _by_time(first: str, last: str) -> dict[float, float]:
+    """Return upper bound (s) -> polls of the stretch, all workers together; nothing without the histogram."""
+    before, after = _buckets(first), _buckets(last)
+    return {bound: count - before.get(bound, 0.0) for bound, count in sorted(after.items())}
+
+
+def _buckets(text: str) -> dict[float, float]:
+    found: dict[float, float] = {}
+    for bound, count in re.findall(rf'^{BY_TIME}{{worker="\d+",below="([^"]+)"}} (\d+)$', text, re.MULTILINE):
+        found[float(bound)] = found.get(float(bound), 0.0) + float(count)
+    return found
+
+
+def _bound_us(buckets: Mapping[float, float], quantile: float) -> float | None:
+    """Return the bound (us) of the bucket that holds a quantile; None where there are no polls, or it has no bound."""
+    total, seen = sum(buckets.values()), 0.0
+    for bound, count in buckets.items():
+        seen += count
+        if total and seen >= quantile * total:
+            return bound * 1e6 if math.isfinite(bound) else None
+    return None
 
 
 def _known(table: Sequence[Row], column: str) -> list[float]:

@@ -5,9 +5,11 @@ import textwrap
 
 import pytest
 
+from harness import variant
 from harness.errors import StudyError
 from harness.load import schedule
 from harness.study import load
+from harness.target import render
 
 GOOD = """\
 study: demo
@@ -161,6 +163,15 @@ def test_more_requests_than_can_be_kept_are_refused(study):
 )
 def test_loads_that_make_no_sense_are_refused_in_words(study, text, words):
     assert words in faults(study(text))
+
+
+def test_a_histogram_of_poll_times_stands_in_every_variant_and_is_warned_about(study):
+    file = study(f"rate: 10\n{REQUESTS}")
+    file.write_text(file.read_text().replace("measure: 8s", "measure: 8s, poll_histogram: true"))
+    read = load(file)
+
+    assert ".enable_metrics_poll_time_histogram()" in render.runtime_rs(read, variant.baseline(read))
+    assert "counts its poll times" in read.warnings[-1]
 
 
 CHAT = "engine: websocket\nrate: 10\n"

@@ -75,6 +75,23 @@ def test_a_windows_record_sums_its_series_up():
     assert (seen.voluntary_switches_s, seen.throttled_share) == (100, 0.25)
 
 
+HISTOGRAM = """tokio_worker_polls_by_time_total{{worker="0",below="0.0001"}} {short}
+tokio_worker_polls_by_time_total{{worker="0",below="0.0002"}} {long}
+tokio_worker_polls_by_time_total{{worker="1",below="0.0001"}} 10
+tokio_worker_polls_by_time_total{{worker="0",below="+Inf"}} {endless}
+"""
+
+
+def test_the_histogram_of_poll_times_gives_bounds_of_the_stretch_alone():
+    first = Sample(0, None, None, None, HISTOGRAM.format(short=5, long=1000, endless=0))
+    last = Sample(10**9, None, None, None, HISTOGRAM.format(short=905, long=1095, endless=0))
+    endless = Sample(10**9, None, None, None, HISTOGRAM.format(short=5, long=1000, endless=7))
+
+    seen = server.facts([first, last], series.rows([first, last], 0))
+    assert (seen.poll_p50_us, seen.poll_p99_us) == (pytest.approx(100), pytest.approx(200))
+    assert server.facts([first, endless], []).poll_p99_us is None
+
+
 def test_a_target_that_tells_nothing_has_nothing_in_its_record():
     silent = [Sample(0, None, None, None, ""), Sample(10**8, None, None, None, "")]
 
