@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 BLOCK_NS = 250_000_000
-LEAST_BLOCKS = 6
-"""Blocks in a third: with fewer the rank test cannot reach the level that is asked of it (1 / C(12, 6) < 0.002)."""
+LEAST_BLOCKS = 7
+"""Blocks in a third: with fewer the rank test cannot reach the level that is asked of it (2 / C(12, 6) > 0.002)."""
 
 Ints = npt.NDArray[np.int64]
 

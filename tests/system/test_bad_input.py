@@ -26,7 +26,11 @@ def refused(done, code, *words):
         ("knobs:", "knobbs:", "small.yaml:11:1 knobbs: is no known key. Did you mean knobs?"),
         ("timeout: 500ms", "timeout: 500", "load.timeout: write a duration with its unit"),
         ("[inline, spawn_blocking]", "[inline]", "has only one level in effect"),
-        ("template: payments, memory: 256MiB, set: {check_ms: 2}", "template: echo", "Options of echo: none"),
+        (
+            "template: payments, memory: 256MiB, set: {check_ms: 2}",
+            "template: echo",
+            "Options of echo: planted_percent",
+        ),
         ("confirm: 5", "confirm: 1", "phases.confirm: must be at least 5, not 1"),
         ("fraud_check: [inline, spawn_blocking]", "worker_threads: {low: 9, high: 2}", "must be at least low (9)"),
     ],

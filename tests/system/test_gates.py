@@ -25,12 +25,14 @@ from harness.study.model import WindowTimes
 from harness.target import build, proc
 from harness.target.process import ProcessBackend
 from harness.variant import Step
+from harness.window import gates, host
 from harness.window import run as window
 from harness.window.jitter import JitterProbe
 from harness.window.measurement import Validity
 from harness.window.run import Bench, Place
 
 pytestmark = pytest.mark.load
+TRIES, QUIET_LIMIT_S = 6, 10.0
 QUOTAS = Path("/sys/fs/cgroup/cpu")
 LOCKSTEP = """
 from locust import FastHttpUser, constant_throughput, task
@@ -64,11 +66,15 @@ def reasons(seen, *words):
 
 
 def undisturbed(measure):
-    """Return a window that this machine left alone: of three tries the first whose only reasons are not the host's."""
-    for _ in range(3):
+    """Return a window that others left alone: of a few tries, each in a quiet moment if one comes, the first usable."""
+    cores = (*served.CORES.generator, *served.CORES.target)
+    for _ in range(TRIES):
+        host.wait_until_quiet(cores, gates.LIMITS.foreign_degraded, QUIET_LIMIT_S)
         seen = measure()
         if seen.validity is not Validity.INVALID:
             return seen
+    if reasons(seen, "hypervisor") or reasons(seen, "other processes"):
+        pytest.skip(f"others used this machine in each of {TRIES} windows: {'; '.join(seen.reasons)}")
     return seen
 
 
@@ -137,7 +143,14 @@ def test_a_generator_that_falls_behind_is_invalid(generator):
     seen = served.measured(generator, served.Backend("quick"), served.study(rate=30_000.0, measure_s=1.0))
 
     assert seen.validity is Validity.INVALID
-    assert reasons(seen, "the generator used") or reasons(seen, "the generator dispatched only")
+    behind = (
+        "the generator used",
+        "the generator dispatched only",
+        "in herds",
+        "were sent later than",
+        "median send lateness",
+    )
+    assert any(reasons(seen, words) for words in behind)
 
 
 def test_a_generator_that_is_stopped_for_a_moment_is_invalid(generator):
@@ -237,7 +250,7 @@ def test_connections_that_somebody_else_opened_are_invalid(generator):
 
 
 def test_a_target_that_gets_slower_within_the_window_is_told_as_a_trend(generator):
-    made = served.study(measure_s=4.0)
+    made = served.study(measure_s=6.0)
     seen = undisturbed(lambda: served.measured(generator, served.Backend("creeps"), made))
 
     assert seen.validity is Validity.DEGRADED, seen.reasons
