@@ -27,7 +27,7 @@ from harness.ledger.ledger import Ledger, read_history, write_json
 from harness.ledger.record import SCHEMA
 from harness.load import native_program
 from harness.load.generator import LocustGenerator
-from harness.study import knobs
+from harness.study import knobs, load
 from harness.study.model import Load, Study
 from harness.target import build, leftovers, process
 from harness.target.docker import DockerBackend
@@ -204,6 +204,19 @@ def _as_begun(study: Study, facts: Mapping[str, Any]) -> Study:
     """Return the study with the engine and the floor that the run began with, whatever was calibrated since."""
     engine = facts["load"].get("engine", "http")
     return replace(study, load=replace(study.load, engine=engine), floor_ms=facts.get("floor_ms") or {})
+
+
+def with_knobs_as_begun(file: Path, resumed: Unfinished) -> Study:
+    """Return the study of `knobs: auto` in `file` with the knobs and the warnings that the unfinished run began with."""
+    facts = read_run(resumed.folder)
+    found = {str(knob["name"]): list(knob["levels"]) for knob in facts["knobs"]}
+    return replace(load(file, found), warnings=tuple(facts.get("warnings", ())))
+
+
+def with_told_knobs(study: Study, diagnosis: Path) -> Study:
+    """Return the study with a sentence on where its knobs come from: run.json, the plan in the ledger and the page say it."""
+    told = f"knobs: auto took {', '.join(study.knob_names)} from the diagnosis {diagnosis}"
+    return replace(study, warnings=(*study.warnings, told))
 
 
 def _generator(study: Study, cores: CoreMap, folder: RunFolder) -> LocustGenerator:

@@ -35,7 +35,7 @@ def window(n=1, *, changes=None, host=None, shown=None):
     columns = {name: values for name, values in {**HEALTHY, **(changes or {})}.items() if values is not None}
     series = {name: np.broadcast_to(np.asarray(values, dtype=float), (ROWS,)) for name, values in columns.items()}
     told = replace(figures(2.5, 1.0), **{"success_p50_ms": 2.5, "from_send_p50_ms": 2.4, **(shown or {})})
-    return Window(n, told, HostFacts(throttled_s=0.0, **(host or {})), series)
+    return Window(n, told, HostFacts(**{"throttled_s": 0.0, **(host or {})}), series)
 
 
 def facts(changes=None, *, windows=3, values=None, load=None, host=None, shown=None, measure_s=7.0, **study):

@@ -17,6 +17,9 @@ def command(study: Path, as_json: bool) -> None:
     from harness.study import load
 
     loaded = load(study)
+    if not loaded.knobs:
+        _say_that_there_is_no_plan_yet(study, as_json=as_json)
+        return
     planned = plan.plan(loaded)
     if as_json:
         click.echo(json.dumps(plan.to_json(loaded, planned), indent=1))
@@ -24,3 +27,10 @@ def command(study: Path, as_json: bool) -> None:
     click.echo(f"{study}: no fault found")
     for line in (*plan.in_words(loaded, planned), *(f"warning: {warning}" for warning in loaded.warnings)):
         click.echo(line)
+
+
+def _say_that_there_is_no_plan_yet(study: Path, *, as_json: bool) -> None:
+    words = "knobs: auto: a diagnosis of the baseline names the knobs, then the plan is made"
+    click.echo(
+        json.dumps({"knobs": "auto", "notes": [words]}, indent=1) if as_json else f"{study}: no fault found\n{words}"
+    )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli import running
+from harness.cli.stopping import termination_is_an_interrupt
 from harness.errors import StudyError
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def command(**flags: object) -> None:
     It is one extra test at 5 % with its own coin flips and arrivals; the verdict of RUN stays as it is.
     """
     asked = Flags(**flags)  # type: ignore[arg-type]  # click has checked every flag
-    with running.termination_is_an_interrupt():
+    with termination_is_an_interrupt():
         _confirm(asked)
 
 

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.running import termination_is_an_interrupt
+from harness.cli.stopping import termination_is_an_interrupt
 from harness.errors import Interrupted, StudyError
 
 if TYPE_CHECKING:
     from harness.study.model import Study
+
+WINDOWS = 5
+"""Baseline windows of a diagnosis: enough to see a symptom repeat though one or two are disturbed."""
 
 LONG_S = 1800.0
 """Seconds that the measured stretch of `--long` takes: half an hour, in which what climbs slowly shows."""
@@ -43,13 +46,14 @@ def command(
     study: Path, backend: str | None, results: Path, windows: int, is_long: bool, wait_s: float, as_json: bool
 ) -> None:
     """Run baseline windows of STUDY and name what is wrong: symptom, cause, what to change, which knobs to screen."""
+    from harness.ledger.lock import host_lock
     from harness.study import load
 
     loaded = load(study)
     if is_long:
         loaded, windows = _long(loaded), 1
-    with termination_is_an_interrupt():
-        content, folder = _diagnosed(loaded, backend, results, windows, wait_s, quiet=as_json)
+    with termination_is_an_interrupt(), host_lock(f"diagnosis of {loaded.name} in {results.resolve()}", wait_s):
+        content, folder = diagnosed(loaded, backend, results, windows, quiet=as_json)
     if as_json:
         click.echo(json.dumps(content, indent=1))
         return
@@ -68,20 +72,17 @@ def _long(study: Study) -> Study:
     return replace(study, window=replace(study.window, measure_s=LONG_S))
 
 
-def _diagnosed(
-    study: Study, backend: str | None, results: Path, windows: int, wait_s: float, *, quiet: bool
+def diagnosed(
+    study: Study, backend: str | None, results: Path, windows: int, *, quiet: bool
 ) -> tuple[dict[str, Any], Path]:
+    """Run baseline windows and write their diagnosis; return it with its folder. The host's lock is the caller's."""
     from harness import loop, opening
     from harness.cli.console import Progressing, say
-    from harness.ledger.lock import host_lock
     from harness.report import diagnosis
     from harness.search import plan
 
     progress = Progressing(planned_windows=windows, seconds_per_window=plan.seconds_per_window(study), quiet=quiet)
-    with (
-        host_lock(f"diagnosis of {study.name} in {results.resolve()}", wait_s),
-        opening.opened(study, results, backend, None, diagnosis=True) as opened,
-    ):
+    with opening.opened(study, results, backend, None, diagnosis=True) as opened:
         for line in () if quiet else opened.words:
             say(line)
         folder = opened.ledger.folder.path

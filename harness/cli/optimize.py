@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.cli import running
+from harness.cli.stopping import termination_is_an_interrupt
 from harness.errors import StudyError
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from harness.ledger.record import History
     from harness.opening import Opened, Unfinished
     from harness.search.mirror import Mirror
+    from harness.study.model import Study
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class Asked:
 def command(**flags: object) -> None:
     """Run STUDY: search, confirm, report. Ctrl-C keeps what was measured; the same command goes on later."""
     asked = Asked(**flags)  # type: ignore[arg-type]  # click has checked every flag
-    with running.termination_is_an_interrupt():
+    with termination_is_an_interrupt():
         _optimize(asked)
 
 
@@ -73,13 +76,17 @@ def _optimize(asked: Asked) -> None:
     from harness.study import load
 
     study = load(asked.study)
-    planned = plan.plan(study)
-    if not plan.can_claim(study, planned):  # said before anything is spent
-        raise StudyError(f"{asked.study}: {' '.join(planned.notes)}")
+    if not study.knobs_auto:
+        _require_a_claim(asked, study)  # before anything is spent
     if asked.optuna_storage is not None:
         mirror.check(asked.optuna_storage)
     with host_lock(f"{study.name} in {asked.results.resolve()}", asked.wait_s):
         resumed = _wanted(asked, opening.unfinished(study, asked.results, asked.backend))
+        if study.knobs_auto:
+            study = _with_knobs(asked, study, resumed)
+            if not study.knobs:
+                return
+            _require_a_claim(asked, study)
         with opening.opened(study, asked.results, asked.backend, resumed) as opened:
             mirrored = _mirror(asked, opened)
             if asked.warm_start and resumed is None:
@@ -87,6 +94,41 @@ def _optimize(asked: Asked) -> None:
             again = f"harness optimize {asked.study} --resume"
             running.run(opened, plan.plan(opened.study), again, quiet=asked.quiet, mirror=mirrored)
         running.finish(opened, as_json=asked.as_json, fail_on=asked.fail_on)
+
+
+def _require_a_claim(asked: Asked, study: Study) -> None:
+    """Refuse a plan that is too small for any claim; StudyError with what would do."""
+    from harness.search import plan
+
+    planned = plan.plan(study)
+    if not plan.can_claim(study, planned):
+        raise StudyError(f"{asked.study}: {' '.join(planned.notes)}")
+
+
+def _with_knobs(asked: Asked, study: Study, resumed: Unfinished | None) -> Study:
+    """Return the study with the knobs that it began with, or that a diagnosis now finds worth screening; maybe none."""
+    from harness import opening
+    from harness.cli import diagnose
+    from harness.study import load
+
+    if resumed is not None:
+        return opening.with_knobs_as_begun(asked.study, resumed)
+    content, folder = diagnose.diagnosed(study, asked.backend, asked.results, diagnose.WINDOWS, quiet=asked.quiet)
+    found = {knob["knob"]: list(knob["levels"]) for knob in content["knobs"]}
+    if not found:
+        _say_that_nothing_is_searched(asked, content, folder)
+        return study
+    return opening.with_told_knobs(load(asked.study, found), folder)
+
+
+def _say_that_nothing_is_searched(asked: Asked, content: dict[str, Any], folder: Path) -> None:
+    if asked.as_json:
+        click.echo(json.dumps(content, indent=1))
+        return
+    click.echo(
+        "No change: the diagnosis found nothing that a knob could mend, so nothing was searched. Name the knobs in the "
+        f"study to search them all the same.\ndiagnosis: {folder / 'diagnosis.html'}"
+    )
 
 
 def _wanted(asked: Asked, found: Unfinished | None) -> Unfinished | None:

@@ -12,9 +12,19 @@ import click
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print summary.json instead of words.")
 def command(run: Path, as_json: bool) -> None:
-    """Make report.html, runbook.md, summary.json and recommended/ of RUN again; nothing but the folder is read."""
+    """Make report.html, runbook.md, summary.json and recommended/ of RUN again; nothing but the folder is read.
+
+    Of a diagnosis: diagnosis.html and diagnosis.json.
+    """
     from harness import report
+    from harness.ledger.folder import DIAGNOSES
+    from harness.report import diagnosis
     from harness.report.summary import headline
+
+    if run.resolve().parent.name == DIAGNOSES:
+        content = diagnosis.write(run)
+        click.echo(json.dumps(content, indent=1) if as_json else f"diagnosis: {run / diagnosis.PAGE}")
+        return
 
     summary = report.write(run)
     if as_json:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 import click
@@ -111,18 +108,3 @@ def finish(opened: Opened, *, as_json: bool, fail_on: tuple[str, ...]) -> None:
         raise ConditionMet(f"the verdict is {verdict.call}, which --fail-on names: {verdict.reason}")
     if not verdict.judged:
         raise TooFewWindows(f"too few windows could be used to judge: {verdict.reason}")
-
-
-@contextmanager
-def termination_is_an_interrupt() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP take the same clean way out as Ctrl-C."""
-
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -53,11 +53,15 @@ class Window:
 
 @dataclass(frozen=True)
 class Facts:
-    """The usable windows of one variant of a study, at least one; `values` is the variant's canonical assignment."""
+    """The usable windows of one variant of a study, at least one; `values` is the variant's canonical assignment.
+
+    `died`: none was usable, because the service did not survive; these are the windows up to its end.
+    """
 
     study: Study
     values: Mapping[str, Level]
     windows: tuple[Window, ...]
+    died: bool = False
 
     @property
     def cores(self) -> int:

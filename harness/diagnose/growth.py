@@ -72,7 +72,8 @@ def memory_growth(facts: Facts) -> Outcome:
             Figure("steadiness", seen.rank, "rank correlation", limit("climb_rank")),
             *_until_full(facts, seen),
         ),
-        cause="Something is taken in faster than it is let go: an unbounded channel, a list or a cache without limit, a "
+        cause=("It died of it, or soon after. " if facts.died else "")
+        + "Something is taken in faster than it is let go: an unbounded channel, a list or a cache without limit, a "
         "queue before a slow consumer.",
         confidence=lowered("high") if short else "high",
         against=(

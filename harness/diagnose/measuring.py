@@ -70,8 +70,11 @@ def _open(facts: Facts) -> Outcome:
 
 
 def _client_wait_ms(window: Window) -> float | None:
+    """Return the median wait for a connection: what lies before the send, without the dispatcher's own lateness."""
     whole, sent = window.figures.success_p50_ms, window.figures.from_send_p50_ms
-    return None if whole is None or sent is None else whole - sent
+    if whole is None or sent is None:
+        return None
+    return max(0.0, whole - sent - (window.host.lateness_p50_ms or 0.0))
 
 
 def _client_wait_share(window: Window) -> float | None:

@@ -12,10 +12,14 @@ from harness.diagnose.finding import CONFIDENCES, Finding, NotLooked, Outcome
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule: the columns of series.parquet that it cannot do without, and how it looks."""
+    """One rule: the columns of series.parquet that it cannot do without, and how it looks.
+
+    `autopsy`: it can look at windows that the service did not survive, because it asks for no figure of a whole window.
+    """
 
     needs: tuple[str, ...]
     look: Callable[[Facts], Outcome]
+    autopsy: bool = False
 
 
 RULES: dict[str, Rule] = {
@@ -28,8 +32,8 @@ RULES: dict[str, Rule] = {
     "imbalance": Rule((), workers.imbalance),
     "global_queue": Rule(("global_queue_depth",), workers.global_queue),
     "driver_starvation": Rule(("busy_share", "cpu"), workers.driver_starvation),
-    "task_leak": Rule(("alive_tasks",), growth.task_leak),
-    "memory_growth": Rule(("rss_bytes",), growth.memory_growth),
+    "task_leak": Rule(("alive_tasks",), growth.task_leak, autopsy=True),
+    "memory_growth": Rule(("rss_bytes",), growth.memory_growth, autopsy=True),
     "client_limited": Rule((), measuring.client_limited),
     "metrics_missing": Rule((), measuring.metrics_missing),
 }
@@ -56,6 +60,8 @@ def diagnose(facts: Facts) -> Diagnosis:
 
 
 def _outcome(name: str, rule: Rule, facts: Facts) -> Outcome:
+    if facts.died and not rule.autopsy:
+        return NotLooked(name, "the service did not survive the windows, so their figures are not whole")
     missing = [column for column in rule.needs if not facts.knows(column)]
     if missing:
         return NotLooked(name, f"no {' and no '.join(missing)} in the series")

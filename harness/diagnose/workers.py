@@ -20,12 +20,14 @@ from harness.study.model import UNSET
 class Use:
     """How the workers spent the typical window: busy and CPU in threads and cores, requests answered a second.
 
-    `explained` is how many workers the CPU time accounts for, those that wait for their turn on a core included.
+    `turns` is how many workers the CPU time accounts for, those that wait for their turn on a core included;
+    `explained` the same where foreign processes take their share of the cores as well.
     """
 
     busy: float
     cpu: float
     requests: float
+    turns: float
     explained: float
 
     @property
@@ -52,8 +54,8 @@ def use(facts: Facts) -> Use | None:
         return None
     # A thread that shares its core with a foreign one, which takes this share of it, is runnable that much longer.
     foreign = min(0.9, facts.median(lambda window: window.host.foreign_cpu) or 0.0)
-    explained = runnable(cpu, facts.cores, facts.workers) / (1 - foreign)
-    return Use(busy * facts.workers, cpu, requests, explained)
+    turns = runnable(cpu, facts.cores, facts.workers)
+    return Use(busy * facts.workers, cpu, requests, turns, turns / (1 - foreign))
 
 
 def runnable(cpu: float, cores: int, workers: int) -> float:
@@ -138,7 +140,7 @@ def cpu_bound(facts: Facts) -> Outcome:
     if used is None or used.requests <= 0:
         return NotLooked("cpu_bound", "no request was answered, or no busy time came")
     share = used.busy / facts.workers
-    explained = min(used.explained, used.busy) / used.busy if used.busy else 0.0
+    explained = min(used.turns, used.busy) / used.busy if used.busy else 0.0
     each_us = used.per_request_us(min(used.cpu, used.busy))
     if each_us < limit("cpu_bound_us") or share < limit("cpu_bound_busy") or explained < limit("cpu_explains"):
         return None
@@ -151,7 +153,7 @@ def cpu_bound(facts: Facts) -> Outcome:
             Figure("busy time that CPU explains", explained, "of busy time", limit("cpu_explains")),
         ),
         cause="A CPU-bound handler: polls are long because they compute, and light requests queue behind them.",
-        confidence="medium" if facts.brief else "high",
+        confidence="medium" if facts.brief or share < limit("cpu_bound_sure") else "high",
         against=(*facts.brief, "A request of many short polls uses as much CPU and delays nobody: poll times decide."),
         change=(
             "Bound the computing: a rayon pool, or spawn_blocking behind a semaphore of about as many permits as cores.",

@@ -30,6 +30,7 @@ EVERY_LEVEL = 2
 """A knob with at most this many other levels is screened at each of them."""
 
 Call = Literal["better", "worse", "not resolved"]
+Matrix = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def screen(study: Study, history: History) -> tuple[Effect, ...]:
     tried = one_offs(study)
     cells = _cells(study, history, {one_off.variant.id for one_off in tried})
     contrasts = fit(cells)
-    p = {label: _one_sided(contrast) for label, contrast in contrasts.items()}
+    p = {label: one_sided(contrast) for label, contrast in contrasts.items()}
     adjusted = _Adjusted(holm(p), holm({label: 1 - value for label, value in p.items()}))
     counts = Counter(cell.label for cell in cells)
     return tuple(
@@ -130,28 +131,54 @@ def screen(study: Study, history: History) -> tuple[Effect, ...]:
 
 
 def fit(cells: Sequence[Cell]) -> dict[str, Contrast]:
-    """Return each label's contrast with the baseline by least squares on block and level dummies, cells may miss.
+    """Return each label's contrast with the baseline; a label that no block joins to the baseline has none."""
+    fitted = Additive.of(cells)
+    contrasts = ((label, fitted.contrast({label: 1.0})) for label in fitted.labels)
+    return {label: contrast for label, contrast in contrasts if contrast is not None}
 
-    The variance of a contrast c is s2 c' pinv(X'X) c with s2 = RSS / (N - rank X). A label that no block joins to
-    the baseline has no contrast.
+
+@dataclass(frozen=True)
+class Additive:
+    """The additive model fitted by least squares on block and level dummies; cells may miss.
+
+    `s2` is RSS / (N - rank X), pooled over all cells, NaN where no residual is left. The baseline has no column: its
+    level is the zero of its block, so a contrast names the other labels only.
     """
-    labels = sorted({cell.label for cell in cells} - {BASELINE})
-    blocks = sorted({cell.block for cell in cells})
-    design = np.zeros((len(cells), len(blocks) + len(labels)))
-    for row, cell in enumerate(cells):
-        design[row, blocks.index(cell.block)] = 1
-        if cell.label != BASELINE:
-            design[row, len(blocks) + labels.index(cell.label)] = 1
-    y = np.array([cell.y for cell in cells])
-    inverse = np.linalg.pinv(design.T @ design)
-    solution = inverse @ design.T @ y
-    freedom = len(cells) - int(np.linalg.matrix_rank(design)) if cells else 0
-    s2 = float(((y - design @ solution) ** 2).sum()) / freedom if freedom else math.nan
-    return {
-        label: Contrast(float(solution[at]), math.sqrt(s2 * max(0.0, inverse[at, at])), freedom)
-        for at, label in enumerate(labels, start=len(blocks))
-        if _estimable(design, at)
-    }
+
+    blocks: tuple[str, ...]
+    labels: tuple[str, ...]
+    design: Matrix
+    inverse: Matrix
+    solution: Matrix
+    s2: float
+    freedom: int
+
+    @classmethod
+    def of(cls, cells: Sequence[Cell]) -> Additive:
+        """Fit the model to the cells."""
+        labels = sorted({cell.label for cell in cells} - {BASELINE})
+        blocks = sorted({cell.block for cell in cells})
+        design = np.zeros((len(cells), len(blocks) + len(labels)))
+        for row, cell in enumerate(cells):
+            design[row, blocks.index(cell.block)] = 1
+            if cell.label != BASELINE:
+                design[row, len(blocks) + labels.index(cell.label)] = 1
+        y = np.array([cell.y for cell in cells])
+        inverse = np.asarray(np.linalg.pinv(design.T @ design), dtype=np.float64)
+        solution = inverse @ design.T @ y
+        freedom = len(cells) - int(np.linalg.matrix_rank(design)) if cells else 0
+        s2 = float(((y - design @ solution) ** 2).sum()) / freedom if freedom else math.nan
+        return cls(tuple(blocks), tuple(labels), design, inverse, solution, s2, freedom)
+
+    def contrast(self, weights: Mapping[str, float]) -> Contrast | None:
+        """Return the weighted sum of levels with its error, sqrt(s2 c' pinv(X'X) c); None where blocks do not join it."""
+        if not set(weights) <= set(self.labels):
+            return None
+        c = np.array([*np.zeros(len(self.blocks)), *(weights.get(label, 0.0) for label in self.labels)])
+        if not np.allclose(np.linalg.pinv(self.design) @ self.design @ c, c, atol=1e-8):
+            return None
+        spread = self.s2 * max(0.0, float(c @ self.inverse @ c))
+        return Contrast(float(c @ self.solution), math.sqrt(spread), self.freedom)
 
 
 def holm(p: Mapping[str, float]) -> dict[str, float]:
@@ -178,19 +205,18 @@ def _cells(study: Study, history: History, tried: set[str]) -> list[Cell]:
     return cells
 
 
-def _estimable(design: np.ndarray[tuple[int, ...], np.dtype[np.float64]], at: int) -> bool:
-    unit = np.zeros(design.shape[1])
-    unit[at] = 1
-    return bool(np.allclose(np.linalg.pinv(design) @ design @ unit, unit, atol=1e-8))
-
-
-def _one_sided(contrast: Contrast) -> float:
-    """Return p of "the level is better (lower y) than the baseline"; NaN without a residual."""
+def one_sided(contrast: Contrast) -> float:
+    """Return p of "the contrast lies below zero": the level is better than the baseline. NaN without a residual."""
     if math.isnan(contrast.error):
         return math.nan
     if contrast.error == 0:
         return 0.5 if contrast.estimate == 0 else float(contrast.estimate > 0)
     return float(special.stdtr(contrast.freedom, contrast.estimate / contrast.error))
+
+
+def half_width(contrast: Contrast) -> float:
+    """Return half of the 90 % interval of a contrast, by Student's t."""
+    return float(special.stdtrit(contrast.freedom, (1 + CONFIDENCE) / 2)) * contrast.error
 
 
 def _row(study: Study, one_off: OneOff, contrast: Contrast | None, p: _Adjusted, n: int) -> Effect:
@@ -202,7 +228,7 @@ def _row(study: Study, one_off: OneOff, contrast: Contrast | None, p: _Adjusted,
     if at not in p.better:
         words = "not resolved: no repeated window to tell the noise from"
         return Effect(one_off.knob, one_off.level, at, effect, None, n, None, "not resolved", words)
-    half = float(special.stdtrit(contrast.freedom, (1 + CONFIDENCE) / 2)) * contrast.error
+    half = half_width(contrast)
     ends = (score.gain(study, contrast.estimate + half), score.gain(study, contrast.estimate - half))
     p_holm = p.better[at] if effect >= 0 else p.worse[at]
     call: Call = "not resolved" if p_holm > FAMILY_ALPHA else "better" if effect >= 0 else "worse"

@@ -21,6 +21,7 @@ from harness.errors import TooFewWindows
 from harness.ledger.record import WindowRecord
 from harness.report import charts, curves, drawing, files, formats, read, windows
 from harness.report.read import Run
+from harness.window.measurement import Validity
 
 SCHEMA = 1
 HERE = Path(__file__).parent
@@ -49,8 +50,12 @@ def write(folder: Path) -> dict[str, Any]:
 
 
 def baseline_facts(run: Run) -> Facts | None:
-    """Return the facts of all usable windows of the baseline, None where there is none."""
-    return facts_of(run, [record for record in run.history.windows if record.role == "baseline"])
+    """Return the facts of all usable windows of the baseline, None where there is none.
+
+    Where the service survived no window, those in which it died are all that there is to look at.
+    """
+    records = [record for record in run.history.windows if record.role == "baseline"]
+    return facts_of(run, records) or _autopsy(run, records)
 
 
 def facts_of(run: Run, records: Sequence[WindowRecord]) -> Facts | None:
@@ -59,6 +64,13 @@ def facts_of(run: Run, records: Sequence[WindowRecord]) -> Facts | None:
     if not usable:
         return None
     return Facts(run.study, dict(usable[0].values), tuple(_window(run, record) for record in usable))
+
+
+def _autopsy(run: Run, records: Sequence[WindowRecord]) -> Facts | None:
+    died = [record for record in records if record.validity is Validity.FAILED and record.metrics is not None]
+    if not died:
+        return None
+    return Facts(run.study, dict(died[0].values), tuple(_window(run, record) for record in died), died=True)
 
 
 def told(run: Run, facts: Facts, made: Diagnosis) -> dict[str, Any]:
@@ -108,6 +120,8 @@ def html(run: Run, facts: Facts, made: Diagnosis) -> str:
 def headline(made: Diagnosis) -> str:
     """Return the diagnosis as one sentence."""
     faults = [finding for finding in made.findings if finding.kind == "fault"]
+    if not faults and not made.clear:
+        return "Nothing could be looked at"
     if not faults:
         return f"Nothing wrong was found by {len(made.clear)} of {len(RULES)} rules"
     more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""

@@ -60,7 +60,7 @@ def html(run: Run) -> str:
 
 def _content(run: Run) -> dict[str, Any]:
     effects = tables.effects(run)
-    chosen = recommended.variant(run)
+    chosen, told = recommended.variant(run), tables.attribution(run)
     return {
         "style": Markup((HERE / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
         "study": run.study,
@@ -72,10 +72,12 @@ def _content(run: Run) -> dict[str, Any]:
         "evidence": words.evidence(run),
         "remarks": words.remarks(run),
         "cores_advice": _cores_of_effects(run, effects),
-        "steps": words.next_steps(run, tuple(row.effect for row in effects)),
+        "steps": words.next_steps(run, tuple(row.effect for row in effects), told),
         "guards": run.verdict.guards if run.verdict else (),
         "rust": None if chosen is None else recommended.runtime_rs(run, chosen),
         "effects": effects,
+        "knob_effects": tables.knob_effects(run, told),
+        "interaction": tables.interaction(told),
         "figures": tables.figures(run),
         "settings": places.settings(run),
         "counts": windows.validity_counts(run),

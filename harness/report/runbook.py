@@ -64,7 +64,7 @@ def _content(run: Run) -> dict[str, Any]:
     verdict = run.verdict
     chosen = recommended.variant(run)
     rust = None if chosen is None else recommended.runtime_rs(run, chosen)
-    effects = tables.effects(run)
+    effects, told = tables.effects(run), tables.attribution(run)
     changed = [row for row in places.settings(run) if verdict is not None and row.name in verdict.winner]
     options = {option.name for option in run.study.target.options}
     return {
@@ -80,8 +80,10 @@ def _content(run: Run) -> dict[str, Any]:
         "rust": (rust or "").splitlines(),
         "checks": _checks(run),
         "effects": effects,
+        "knob_effects": tables.knob_effects(run, told),
+        "interaction": tables.interaction(told),
         "figures": tables.figures(run),
-        "steps": words.next_steps(run, tuple(row.effect for row in effects)),
+        "steps": words.next_steps(run, tuple(row.effect for row in effects), told),
         "ruled_out": _ruled_out(run),
         "metric": formats.metric(run.study.objective.metric, run.study.objective.of),
         "side": "lower" if run.study.objective.direction == "minimize" else "higher",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.judge import second
+from harness.judge.attribution import Attribution
 from harness.judge.verdict import Verdict
 from harness.ledger.record import WindowRecord
 from harness.report import files, read, tables, timing, words
@@ -53,6 +54,7 @@ def summary(run: Run) -> dict[str, Any]:
         "headline": words.headline(run),
         "verdict": _verdict(run.verdict),
         "effects": [_effect(row) for row in tables.effects(run)],
+        "attribution": _attribution(tables.attribution(run)),
         "windows": {"total": len(windows), **_counts(windows)},
         "phases": dict(Counter(record.phase for record in windows)),
         "timing": asdict(timing.timing(run)),
@@ -86,7 +88,7 @@ def _effect(row: tables.EffectRow) -> dict[str, Any]:
         "knob": effect.knob,
         "level": effect.level,
         "effect": None if effect.effect is None else _finite(effect.effect),
-        "interval": None if effect.interval is None else [_finite(end) for end in effect.interval],
+        "interval": _ends(effect.interval),
         "windows": effect.n,
         "p_holm": effect.p_holm,
         "call": effect.call,
@@ -99,6 +101,35 @@ def _saved(run: Run) -> int:
 
 def _trade_off(row: tables.TradeOff) -> dict[str, Any]:
     return {**asdict(row.point), "gains": [_finite(gain) for gain in row.point.gains], "picked": row.picked}
+
+
+def _attribution(told: Attribution | None) -> dict[str, Any] | None:
+    """Return what each changed knob adds to the winner, as gains; None where that was not measured."""
+    if told is None:
+        return None
+    whole = told.interaction
+    return {
+        "blocks": told.blocks,
+        "knobs": [
+            {
+                "knob": row.knob,
+                "level": row.level,
+                "effect": None if row.effect is None else _finite(row.effect),
+                "interval": _ends(row.interval),
+                "windows": row.n,
+                "p_holm": row.p_holm,
+                "call": row.call,
+            }
+            for row in told.knobs
+        ],
+        "interaction": None
+        if whole is None
+        else {"estimate": _finite(whole.estimate), "interval": _ends(whole.interval), "call": whole.call},
+    }
+
+
+def _ends(interval: tuple[float, float] | None) -> list[float | None] | None:
+    return None if interval is None else [_finite(end) for end in interval]
 
 
 def _finite(value: float) -> float | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness import variant as variants
+from harness.judge import attribution as judge_attribution
 from harness.judge import effects as judge_effects
 from harness.judge import score, second
+from harness.judge.attribution import Attribution, KnobEffect
 from harness.judge.effects import Effect
 from harness.ledger.record import History, WindowRecord
 from harness.report import formats, words
@@ -28,6 +30,17 @@ class EffectRow:
     interval: str
     call: str
     effect: Effect
+
+
+@dataclass(frozen=True)
+class KnobRow:
+    """What one changed knob adds to the winner, in words; `n` windows had it set back."""
+
+    label: str
+    change: str
+    interval: str
+    n: int
+    call: str
 
 
 @dataclass(frozen=True)
@@ -63,7 +76,10 @@ def effects(run: Run) -> tuple[EffectRow, ...]:
     if run.confirms is not None:
         return ()
     searched = inert.without(run.study, run.history)
-    return tuple(_effect_row(run, effect) for effect in judge_effects.screen(searched, _with_ids_of_today(run)))
+    return tuple(
+        _effect_row(run, effect)
+        for effect in judge_effects.screen(searched, _with_ids_of_today(run, {"calibrate", "screen"}))
+    )
 
 
 def trade_offs(run: Run) -> tuple[TradeOff, ...]:
@@ -87,6 +103,33 @@ def second_words(run: Run) -> str:
     )
     name = formats.metric(other.metric, other.of)
     return f"{name}: {changed} (90 % interval {formats.change_range(low, high)}) over {seen.pairs} pairs; no claim rests on it."
+
+
+def attribution(run: Run) -> Attribution | None:
+    """Return what each changed knob of a confirmed winner adds to it, None where that was not measured."""
+    frozen = run.history.decision("freeze")
+    if frozen is None:
+        return None
+    return judge_attribution.attribution(run.study, frozen["winner"], _with_ids_of_today(run, {"attribute"}).windows)
+
+
+def knob_effects(run: Run, told: Attribution | None) -> tuple[KnobRow, ...]:
+    """Return the rows of the attribution in words, none where there is none."""
+    return tuple(_knob_row(run, row) for row in (told.knobs if told else ()))
+
+
+def interaction(told: Attribution | None) -> str:
+    """Return whether the knobs simply add up, as a sentence; empty where that is unknown altogether."""
+    found = None if told is None else told.interaction
+    if found is None or found.interval is None:
+        return ""
+    if found.call == "more than the sum":
+        return (
+            "The knobs do not simply add up: together they do more than these rows, so they partly replace each other."
+        )
+    if found.call == "less than the sum":
+        return "The knobs do not simply add up: together they do less than these rows, so they need each other."
+    return f"Whether the knobs simply add up is {_not_resolved(found.interval)}."
 
 
 def figures(run: Run) -> tuple[FigureRow, ...]:
@@ -137,12 +180,12 @@ SATURATED = 0.95
 _METRICS = {field: metric for metric, field in score.FIGURE.items()}
 
 
-def _with_ids_of_today(run: Run) -> History:
-    """Return the ledger with variant ids as this version makes them, so that runs of older ones keep their effects."""
+def _with_ids_of_today(run: Run, phases: Collection[str]) -> History:
+    """Return the windows of some phases with variant ids as this version makes them: older runs keep their effects."""
     renamed = tuple(
         record.model_copy(update={"variant": variants.of(run.study, _whole(run, record.values)).id})
         for record in run.history.windows
-        if record.phase in {"calibrate", "screen"}
+        if record.phase in phases
     )
     return History(windows=renamed)
 
@@ -167,10 +210,26 @@ def _call(effect: Effect) -> str:
     """Return the call with the size that an unresolved effect stays below."""
     if effect.call != "not resolved" or effect.interval is None:
         return effect.words
-    largest = max(abs(end) for end in effect.interval)
+    return _not_resolved(effect.interval)
+
+
+def _not_resolved(interval: tuple[float, float]) -> str:
+    largest = max(abs(end) for end in interval)
     if not math.isfinite(largest):
         return "not resolved"
-    return f"not resolved (smaller than {formats.at_most(largest, words.interval_width(effect.interval))})"
+    return f"not resolved (smaller than {formats.at_most(largest, words.interval_width(interval))})"
+
+
+def _knob_row(run: Run, row: KnobEffect) -> KnobRow:
+    label = f"{row.knob} = {level_words(row.level)}"
+    if row.effect is None:
+        return KnobRow(label, formats.NOTHING, "", row.n, "not measured")
+    low, high = words.change_ends(run, row.interval or (None, None))
+    changed = formats.percent(words.change(run, row.effect), words.interval_width((low, high)), plus=True)
+    if row.interval is None:
+        return KnobRow(label, changed, "", row.n, "not resolved: no repeated window to tell the noise from")
+    call = row.call if row.call != "not resolved" else _not_resolved(row.interval)
+    return KnobRow(label, changed, formats.change_range(low, high), row.n, call)
 
 
 def _figure_row(run: Run, key: str, base: Sequence[WindowRecord], tested: Sequence[WindowRecord]) -> FigureRow:

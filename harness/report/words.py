@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from harness.judge.attribution import Attribution
 from harness.judge.effects import Effect
 from harness.judge.verdict import Verdict
 from harness.report import formats
@@ -123,7 +124,7 @@ def cores(run: Run) -> str:
     return f"{run.study.target.cpus} core{'s' if run.study.target.cpus > 1 else ''}"
 
 
-def next_steps(run: Run, effects: tuple[Effect, ...]) -> tuple[str, ...]:  # noqa: PLR0911 - a case each
+def next_steps(run: Run, effects: tuple[Effect, ...], told: Attribution | None = None) -> tuple[str, ...]:  # noqa: PLR0911 - a case each
     """Return what to do now, in order."""
     verdict = run.verdict
     if verdict is None:
@@ -132,7 +133,7 @@ def next_steps(run: Run, effects: tuple[Effect, ...]) -> tuple[str, ...]:  # noq
         return (
             "Apply recommended/runtime.rs and the options as runbook.md says, on one instance first.",
             "Check the metrics that the runbook names, under your own load; undo the change if they do not follow.",
-            *_perhaps_not_needed(verdict, effects),
+            *(_perhaps_not_needed(verdict, effects) if told is None else _not_needed(told)),
             "Run the study again when the service, its load, its machine or Tokio changes.",
         )
     if not verdict.judged:
@@ -229,6 +230,21 @@ def _guards(verdict: Verdict) -> str:
     if broken:
         return f"guards that do not hold: {'; '.join(broken)}"
     return "every guard holds" if verdict.guards else ""
+
+
+def _not_needed(told: Attribution) -> tuple[str, ...]:
+    """Name the knobs that add nothing visible to the winner, or cost; only another confirmation may drop them."""
+    hurts = [row.knob for row in told.knobs if row.call == "hurts"]
+    unseen = [row.knob for row in told.knobs if row.call == "not resolved" and row.interval]
+    without = "Leave it out only after confirming again without it."
+    return (
+        *((f"Better without: {', '.join(hurts)} (it costs inside the winner). {without}",) if hurts else ()),
+        *(
+            (f"Probably not needed: {', '.join(unseen)} (setting it back cost nothing visible). {without}",)
+            if unseen
+            else ()
+        ),
+    )
 
 
 def _perhaps_not_needed(verdict: Verdict, effects: tuple[Effect, ...]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from harness.ledger.record import History
-from harness.search import calibrate, confirm, ending, inert, joint, notices, plan, race, screen
+from harness.search import attribute, calibrate, confirm, ending, inert, joint, notices, plan, race, screen
 from harness.search.sizes import Plan
 from harness.study.model import Study
 from harness.variant import Decision, Step
@@ -21,6 +21,7 @@ PHASES: dict[str, Callable[[Study, Plan, History], Step | Decision | None]] = {
     "search": joint.next_step,
     "race": race.next_step,
     "confirm": confirm.next_step,
+    "attribute": attribute.next_step,
 }
 """The phases in their order; each names its next window or decision, None when it is done."""
 
@@ -33,6 +34,11 @@ def next_step(study: Study, history: History) -> Step | Decision | None:
     if planned is None:
         return Decision("plan", plan.to_json(study, plan.plan(study)))
     study, made = inert.without(study, history), inert.smaller(plan.from_json(planned), history)
+    return _explained(study, made, history) if confirm.is_over(history) else _claimed(study, made, history)
+
+
+def _claimed(study: Study, made: Plan, history: History) -> Step | Decision:
+    """Return the next window or decision on the way to the last look, or the verdict of a run that ends before it."""
     end = ending.early(study, made, history)
     if end is not None:
         return ending.as_decision(end)
@@ -44,8 +50,16 @@ def next_step(study: Study, history: History) -> Step | Decision | None:
     return step
 
 
+def _explained(study: Study, made: Plan, history: History) -> Step | Decision:
+    """Return the next window that explains a claim, or the verdict; nothing that happens here can change the verdict."""
+    step = attribute.next_step(study, made, history)
+    if step is not None and ending.has_time_for(study, history, ending.needed(step)):
+        return step
+    return ending.as_decision(ending.at_the_end(study, made, history))
+
+
 def _of_phases(study: Study, made: Plan, history: History) -> Step | Decision | None:
-    """Return what the running phase asks for; after the freeze, or when time is short, the confirmation."""
+    """Return what the running phase asks for, up to the last look; after the freeze, or when time is short, the pairs."""
     if confirm.frozen(history) is not None:
         return confirm.next_step(study, made, history)
     if not ending.has_time_for(study, history, 2 * made.pairs + 1):

@@ -53,9 +53,9 @@ def next_step(study: Study, plan: Plan, history: History) -> Step | Decision | N
     fixed = frozen(history)
     if fixed is None:
         return freeze(study, plan, history)
-    taken = looks_taken(history)
-    if taken and (taken[-1].passed or is_final(history)):
+    if is_over(history):
         return None
+    taken = looks_taken(history)
     attempts = pair_attempts(history)
     for pair in range(fixed.looks[len(taken)]):
         step = _open_half(study, fixed, pair, attempts)
@@ -133,6 +133,17 @@ def is_final(history: History) -> bool:
     """Whether the last look was declared the last one."""
     content = history.decision("look")
     return content is not None and bool(content["final"])
+
+
+def has_passed(history: History) -> bool:
+    """Whether the last look passed: the claim is made, and no later window can change it."""
+    taken = looks_taken(history)
+    return bool(taken) and taken[-1].passed
+
+
+def is_over(history: History) -> bool:
+    """Whether no further look may be taken."""
+    return has_passed(history) or is_final(history)
 
 
 def pair_attempts(history: History) -> list[list[WindowRecord]]:

@@ -88,7 +88,7 @@ def to_json(study: Study, plan: Plan) -> dict[str, Any]:
 
 def from_json(content: Mapping[str, Any]) -> Plan:
     """Return the plan that `to_json` wrote."""
-    known = {field.name: content[field.name] for field in fields(Plan)}
+    known = {field.name: content[field.name] for field in fields(Plan) if field.name in content}
     return Plan(**{**known, "notes": tuple(content["notes"])})
 
 
@@ -107,8 +107,19 @@ def in_words(study: Study, plan: Plan) -> tuple[str, ...]:
     return (
         f"plan: {plan.windows} windows, about {math.ceil(cost_seconds(study, plan) / 60)} minutes ({sizes})",
         *((f"looks at {declared} pairs; {_visible_words(plan)}",) if plan.pairs else ()),
+        *_attribution_words(study, plan),
         *plan.notes,
     )
+
+
+def _attribution_words(study: Study, plan: Plan) -> tuple[str, ...]:
+    """Return what explaining a confirmed gain costs besides, as one line, or none."""
+    if plan.attribute:
+        most = plan.attribute * (len(study.knobs) + 2)
+        return (f"what each knob of a confirmed winner does: {plan.attribute} blocks more, at most {most} windows",)
+    if study.phases is None and len(plan.looks) > 1:
+        return ("pairs that an early look saves tell what each knob of the winner does",)
+    return ()
 
 
 def _visible_words(plan: Plan) -> str:

@@ -67,8 +67,8 @@ class Space:
 class Plan:
     """Sizes of all phases: windows, but blocks of the screen and pairs of the confirmation.
 
-    `one_offs` and `screen_baselines` are windows in each screen block, `finalists` how many enter the race. `notes` are
-    sentences for people.
+    `one_offs` and `screen_baselines` are windows in each screen block, `finalists` how many enter the race, `attribute`
+    blocks that explain a claim, which come on top because their width is not known yet. `notes` are sentences for people.
     """
 
     calibrate: int
@@ -79,6 +79,7 @@ class Plan:
     race: int = 0
     finalists: int = 0
     pairs: int = 0
+    attribute: int = 0
     notes: tuple[str, ...] = ()
 
     @property
@@ -88,7 +89,7 @@ class Plan:
 
     @property
     def windows(self) -> int:
-        """Windows of all phases; runs again of invalid or failed windows come on top."""
+        """Windows of all phases; runs again of lost windows and the attribution come on top."""
         return self.calibrate + self.screen + self.search + self.race + 2 * self.pairs
 
     @property
@@ -174,7 +175,7 @@ def _of_sizes(wanted: Mapping[str, int], space: Space) -> Plan:
     baselines = _baselines(blocks)
     finalists = _finalists(wanted["race"])
     race = race_windows(wanted["race"], finalists)
-    sizes = (blocks, baselines, wanted["search"], race, finalists, wanted["confirm"])
+    sizes = (blocks, baselines, wanted["search"], race, finalists, wanted["confirm"], wanted["attribute"])
     return Plan(wanted["calibrate"], space.one_offs, *sizes)
 
 

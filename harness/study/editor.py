@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from harness.study import knobs, manifest
-from harness.study.schema import StudyFile
+from harness.study.schema import AUTO, StudyFile
 
 _FORM_OF_LEVEL: dict[str, dict[str, Any]] = {
     "flavor": {"enum": [*knobs.FLAVORS, "unset"]},
@@ -27,6 +27,8 @@ def json_schema() -> dict[str, Any]:
     properties["knobs"]["properties"] = {
         row.name: {"description": _sentence(row), **levels} for row in knobs.TABLE.values()
     }
+    about = properties["knobs"].pop("description")
+    properties["knobs"] = {"anyOf": [{"const": AUTO}, properties["knobs"]], "description": about}
     properties["baseline"]["properties"] = {
         row.name: {"description": _sentence(row), **_FORM_OF_LEVEL[row.kind]} for row in knobs.TABLE.values()
     }

@@ -8,7 +8,8 @@ from __future__ import annotations
 import copy
 import hashlib
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -19,14 +20,18 @@ from harness.study import aims, levels, loads, places, quantities, schema, targe
 from harness.study.faults import Faults, Loc, listed, nearest
 from harness.study.levels import Levels
 from harness.study.loads import Loads
-from harness.study.model import Budget, Knob, Phases, Study, Target, WindowTimes
+from harness.study.model import Budget, Knob, Level, Phases, Study, Target, WindowTimes
 from harness.study.schema import StudyFile
 
 MOST_BYTES = 2**20
+AUTO = schema.AUTO
 
 
-def load(path: Path) -> Study:
-    """Read and check one study file. StudyError carries every fault, a line each, sorted by place."""
+def load(path: Path, found: Mapping[str, Sequence[Level]] | None = None) -> Study:
+    """Read and check one study file. StudyError carries every fault, a line each, sorted by place.
+
+    A study of `knobs: auto` gets the knobs `found`, each with its levels; without them it has none yet.
+    """
     text = _read(path)
     try:
         root = places.compose(text)
@@ -36,11 +41,22 @@ def load(path: Path) -> Study:
     if not isinstance(content, dict):
         raise StudyError(f"{path}:1:1 a study is a mapping of keys: {listed(_allowed_at(()))}")
     faults = Faults(root)
+    is_auto = content.get("knobs") == AUTO
+    if is_auto:
+        content = {**content, "knobs": dict(found or _STAND_INS["knobs"])}
+        _check_auto(content, faults)
     file = _shaped(content, faults)
     study = None if file is None else _resolved(path, text, file, faults)
     if study is None or faults:
         raise faults.error(path)
-    return study
+    return replace(study, knobs=study.knobs if found else (), knobs_auto=True) if is_auto else study
+
+
+def _check_auto(content: Mapping[Any, Any], faults: Faults) -> None:
+    """Refuse sizes of phases beside knobs that are not known yet."""
+    if content.get("phases") is not None:
+        words = "sizes of phases go by the knobs: with knobs: auto give budget.windows instead, or name the knobs"
+        faults.add(words, "phases")
 
 
 def _read(path: Path) -> str:
@@ -87,7 +103,7 @@ _STAND_INS: dict[str, Any] = {
     "study": "unnamed",
     "load": {"rate": 1, "requests": [{"name": "any", "path": "/"}]},
     "objective": {"minimize": "p50"},
-    "knobs": {"event_interval": [61, 62]},
+    "knobs": {"event_interval": [62, 63]},
 }
 """In place of faulty keys, only to look at the rest; a file that needed one is always refused."""
 

@@ -213,13 +213,14 @@ class Budget:
 
 @dataclass(frozen=True)
 class Phases:
-    """Explicit sizes: windows of A/A, screen blocks, joint search windows, race windows, confirmation pairs."""
+    """Explicit sizes: windows of A/A, screen blocks, windows of search and race, pairs, blocks of the attribution."""
 
     calibrate: int
     screen: int
     search: int
     race: int
     confirm: int
+    attribute: int = 0
 
 
 class Rule(Protocol):
@@ -242,6 +243,7 @@ class Study:
     about levels that cannot act. `poll_histogram`: every variant counts its poll times.
     `floor_ms` is what the load's engine measures on this host where there is nothing to
     measure, by percentile; it is empty until the host is calibrated. `constraints` are what every variant has to meet.
+    `knobs_auto`: the file leaves the knobs to the diagnosis; there are none until it was made.
     """
 
     name: str
@@ -263,6 +265,7 @@ class Study:
     floor_ms: Mapping[str, float] = field(default_factory=dict)
     poll_histogram: bool = False
     constraints: tuple[Rule, ...] = ()
+    knobs_auto: bool = False
 
     def knob(self, name: str) -> Knob:
         """Return the searched knob of that name; KeyError if the study does not search it."""

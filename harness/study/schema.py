@@ -463,12 +463,23 @@ class PhasesFile(Model):
     search: int = Field(0, ge=0, le=5000, description="Windows of the joint search.")
     race: int = Field(0, ge=0, le=1000, description="Windows of the race between the best.")
     confirm: int = Field(6, ge=5, le=1000, description="Pairs of winner and baseline; fewer cannot make a claim.")
+    attribute: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="Blocks that tell what each changed knob of a confirmed winner does: baseline, winner, and the winner "
+        "with each knob set back. They come on top of budget.windows; 2 are the fewest that give an interval.",
+    )
 
     @model_validator(mode="after")
     def _tries_something(self) -> PhasesFile:
         if self.screen == 0 and self.search == 0:
             raise ValueError("give screen or search at least 1: without them there is no winner to confirm")
         return self
+
+
+AUTO = "auto"
+"""In place of the knobs: a diagnosis of the baseline names them before the plan is made."""
 
 
 class StudyFile(Model):
@@ -494,7 +505,8 @@ class StudyFile(Model):
     ] = Field(
         min_length=1,
         max_length=32,
-        description="What is searched: settings of Tokio's runtime and options that the target declares.",
+        description="What is searched: settings of Tokio's runtime and options that the target declares; or auto: what "
+        "harness diagnose finds worth screening.",
     )
     baseline: Settings = Field({}, description="What the baseline sets otherwise than Tokio and the target by default.")
     constraints: list[Annotated[str, Field(max_length=300)]] = Field(

@@ -2,11 +2,16 @@
 
 import json
 import re
+from dataclasses import replace
 
 import canned_run
+import numpy as np
 import pytest
+from click.testing import CliRunner
+from seen import T_S, facts
 
-from harness.diagnose.rules import RULES
+from harness.cli.report import command
+from harness.diagnose.rules import RULES, diagnose
 from harness.errors import TooFewWindows
 from harness.ledger.folder import DIAGNOSES, RunFolder, create, runs
 from harness.report import diagnosis, read
@@ -76,6 +81,38 @@ def test_disturbed_windows_are_not_diagnosed(tmp_path):
 
     with pytest.raises(TooFewWindows, match="others used the cores"):
         diagnosis.write(folder)
+
+
+def test_a_service_that_died_in_every_window_is_looked_at_up_to_its_end(tmp_path):
+    def died(_n, made):
+        return replace(made, validity=Validity.FAILED, reasons=("the service did not survive the window: killed",))
+
+    content = diagnosis.write(canned_run.write(tmp_path, samples=300, spoil=died, finished=False))
+    told = {one["rule"]: one["why"] for one in content["not_looked_at"]}
+
+    assert "did not survive" in told["blocking_call"]
+    assert {"task_leak", "memory_growth"} & set(told) == set()
+
+
+def test_a_service_that_died_while_its_memory_climbed_is_told_so():
+    climbing = facts({"rss_bytes": np.where(T_S < 3, 2**22 + T_S * 2**24, np.nan)})
+    made = diagnose(replace(climbing, died=True))
+
+    assert [one.rule for one in made.findings] == ["memory_growth"]
+    assert made.findings[0].cause.startswith("It died of it")
+
+
+def test_report_makes_a_diagnosis_again(tmp_path):
+    made = canned_run.write(tmp_path, samples=300)
+    folder = made.parent / DIAGNOSES / made.name
+    folder.parent.mkdir()
+    made.rename(folder)
+
+    done = CliRunner().invoke(command, [str(folder)])
+
+    assert done.exit_code == 0, done.output
+    assert (folder / "diagnosis.html").exists()
+    assert not (folder / "report.html").exists()
 
 
 def test_a_diagnosis_is_never_taken_for_a_run_of_the_study(tmp_path):

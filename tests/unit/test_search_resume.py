@@ -29,6 +29,10 @@ STUDIES = {
         Fake(surface("tradeoff", 1), Noise(3), faults=some_go_wrong),
     ),
     "80 windows": (fake_study(budget=Budget(80, None), seed=2), Fake(flat, Noise(4, 0.3))),
+    "attribution with mishaps": (
+        fake_study(seed=4, guards=()),
+        Fake(lambda v: (-0.3 * (v.get("worker_threads") == 8), 0.0), Noise(3, 0.03), faults=some_go_wrong),
+    ),
     "short of time": (quick_study(budget=Budget(28, 260.0)), Fake(quick, Noise(2), window_s=12.0)),
 }
 
