@@ -23,6 +23,10 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from wsproto import ConnectionType, WSConnection
+from wsproto.connection import Connection as Frames
+from wsproto.events import Request as Handshake
+from wsproto.events import TextMessage
 
 from harness import calibration, variant
 from harness.ledger import provenance
@@ -154,21 +158,39 @@ def accuracy(cores: CoreMap) -> Iterator[Row]:
         for rate, engine in itertools.product(rates, ("http", "native")):
             seen = _median_ms(cores, engine, delay_us, rate)
             yield Row(f"{engine}, {rate:g}/s, {delay}: p50, against the bare client", seen, bare)
+    bare = _bare_message_ms(cores, 2000)
+    for rate in (300.0, 1000.0):
+        seen = _median_ms(cores, "websocket", 2000, rate)
+        yield Row(f"websocket, {rate:g}/s, delay 2 ms: p50, against a bare client of messages", seen, bare)
     seen, told = _users(cores, USERS.format(rate=10), 50, 2000)
     yield Row("a plain locustfile, 50 users at 10/s each, delay 2 ms: p50 (lockstep), against the delay", seen, 2.0)
     yield Row("the same as Locust itself would report it", told, 2.0)
 
 
 def _bare_ms(cores: CoreMap, delay_us: int) -> float:
-    """Return the p50 of a client that does nothing but send, wait and look at the clock, pausing in between."""
+    """Return the p50 of a client that does nothing but send a request, wait and look at the clock."""
+    with calibration.null_server(cores.target, delay_us) as null:
+        return _one_by_one_ms(cores, null.port, b"", request_bytes(GET, 0))
+
+
+def _bare_message_ms(cores: CoreMap, delay_us: int) -> float:
+    """Return the same of a client of messages over a WebSocket."""
+    connection = WSConnection(ConnectionType.CLIENT)
+    opening = connection.send(Handshake(host="127.0.0.1", target="/"))
+    payload = Frames(ConnectionType.CLIENT).send(TextMessage("hx000000000001"))
+    with calibration.null_websocket(cores.target, delay_us) as null:
+        return _one_by_one_ms(cores, null.port, opening, payload)
+
+
+def _one_by_one_ms(cores: CoreMap, port: int, opening: bytes, payload: bytes) -> float:
+    """Return the p50 of sending `payload` and waiting for its answer, again and again, pausing in between."""
     mine = os.sched_getaffinity(0)
-    payload = request_bytes(GET, 0)
     found = []
-    with (
-        calibration.null_server(cores.target, delay_us) as null,
-        socket.create_connection(("127.0.0.1", null.port)) as to,
-    ):
+    with socket.create_connection(("127.0.0.1", port)) as to:
         to.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if opening:
+            to.sendall(opening)
+            to.recv(65536)
         os.sched_setaffinity(0, cores.generator)
         try:
             for _ in range(BARE_REQUESTS):
@@ -183,9 +205,10 @@ def _bare_ms(cores: CoreMap, delay_us: int) -> float:
 
 
 def _median_ms(cores: CoreMap, engine: str, delay_us: int, rate: float) -> float:
-    load = Load("open", rate, "poisson", CONNECTIONS, 1.0, (GET,), engine=engine)  # type: ignore[arg-type]
+    load = calibration.null_load(engine, rate, CONNECTIONS, 1.0)
+    serve = calibration.null_websocket if engine == "websocket" else calibration.null_server
     medians = []
-    with _generator(cores) as generator, calibration.null_server(cores.target, delay_us) as null:
+    with _generator(cores) as generator, serve(cores.target, delay_us) as null:
         for seed in range(3):
             taken = _driven(generator, null.port, load, WindowTimes(0.5, 3.0, 1.0), seed)[1]
             medians.append(float(np.median(taken.done_ns - taken.intended_ns)) / 1e6)
@@ -210,7 +233,8 @@ def ceilings(cores: CoreMap) -> Iterator[Row]:
     yield Row(f"a plain locustfile (FastHttpUser), {CONNECTIONS} users: requests/s, against wrk", users, reference)
     found = calibration.calibrate(None, cores, lambda _words: None)
     for engine, one in found.engines.items():
-        yield Row(f"{engine}, open model within its gates: requests/s, against wrk flat out", one.ceiling, reference)
+        what = "messages" if engine == "websocket" else "requests"
+        yield Row(f"{engine}, open model within its gates: {what}/s, against wrk flat out", one.ceiling, reference)
 
 
 def _rate(generator: LocustGenerator, port: int, load: Load) -> float:

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,8 @@ from harness.ledger import provenance
 from harness.load import native_program, samples
 from harness.load.generator import LocustGenerator
 from harness.load.job import Driven, Job
-from harness.study.model import EngineName, Load, Request, Study, WindowTimes
+from harness.study.loads import SWITCHING
+from harness.study.model import EngineName, Load, Request, Study, WebSocket, WindowTimes
 from harness.target import cache
 from harness.target.starting import LAUNCH
 from harness.window import facts, figures, gates, host
@@ -36,12 +37,10 @@ from harness.window.jitter import Jitter, JitterProbe
 from harness.window.measurement import HostFacts, Validity
 from harness.window.watch import Watch
 
-ENGINES = ("http", "native")
-USUAL_CEILINGS = {"http": 3000.0, "native": 14_000.0}
-"""Requests a second that the engines held within their gates on a shared two-core machine; used until this one is
-calibrated (facts on load generation, section 9)."""
-USUAL_MESSAGES = 2000.0
-"""Messages received a second that the websocket engine usually holds; it is not calibrated, having no null server."""
+ENGINES = ("http", "native", "websocket")
+USUAL_CEILINGS = {"http": 3000.0, "native": 14_000.0, "websocket": 2000.0}
+"""Requests (of websocket: messages sent and answered) a second that the engines held within their gates on a shared
+two-core machine; used until this one is calibrated (facts on load generation, section 9)."""
 CEILING_MARGIN_MS = 0.5
 """Lateness that is allowed while a ceiling is looked for: a tenth of a latency of 5 ms. A study with smaller latencies
 is held to its own limit by the gate."""
@@ -54,6 +53,7 @@ _MOST_RATE = 128_000.0
 _HALVINGS = 3
 _START_LIMIT_S = 10.0
 _NULL = Request("null", "GET", "/", (), b"", 1.0, 200)
+_MESSAGE = Request("null", "GET", "/", (), b"{id}", 1.0, SWITCHING)
 _JUDGING = ("dispatched", "lateness", "arrivals", "generator_cpu", "throttling", "accounting")
 _OF_THE_ENGINE_ALONE = ("dispatched", "generator_cpu", "accounting")
 _OF_THE_HOST = ("foreign_cpu", "steal")
@@ -135,13 +135,18 @@ def calibrate(load: Load | None, cores: CoreMap, say: Callable[[str], None]) -> 
 
 
 class Bench:
-    """A generator and a null server on their cores; `window` sends one window of load from the one to the other."""
+    """A generator and null servers on their cores; `window` sends one window of load from the one to the other."""
 
     def __init__(
-        self, folder: Path, cores: CoreMap, generator: LocustGenerator, null: NullServer, jitter: JitterProbe
+        self,
+        folder: Path,
+        cores: CoreMap,
+        generator: LocustGenerator,
+        nulls: Mapping[str, NullServer],
+        jitter: JitterProbe,
     ) -> None:
-        """Take the parts, all of them started."""
-        self._folder, self._cores, self._generator, self._null, self._jitter = folder, cores, generator, null, jitter
+        """Take the parts, all of them started; `nulls` by engine."""
+        self._folder, self._cores, self._generator, self._nulls, self._jitter = folder, cores, generator, nulls, jitter
         self._seed = 0
 
     @classmethod
@@ -153,15 +158,17 @@ class Bench:
             closing(LocustGenerator(cores.generator, folder / "generator.log", program)) as generator,
             closing(JitterProbe()) as jitter,
             null_server(cores.target) as null,
+            null_websocket(cores.target) as null_of_messages,
         ):
-            yield cls(folder, cores, generator, null, jitter)
+            yield cls(folder, cores, generator, {"http": null, "native": null, "websocket": null_of_messages}, jitter)
 
     def window(self, engine: str, rate: float, connections: int, times: WindowTimes) -> Seen:
         """Send one window and return what it showed."""
         self._seed += 1
-        load = Load("open", rate, "poisson", connections, times.drain_s, (_NULL,), engine=engine)  # type: ignore[arg-type]
-        job = Job(self._null.port, load, times, self._seed, self._folder / "samples.parquet")
-        watch = Watch(self._null.pid, lambda: self._generator.pids, None, (self._jitter.pid,))
+        null = self._nulls[engine]
+        load = null_load(engine, rate, connections, times.drain_s)
+        job = Job(null.port, load, times, self._seed, self._folder / "samples.parquet")
+        watch = Watch(null.pid, lambda: self._generator.pids, None, (self._jitter.pid,))
 
         def began(start_ns: int, t0_ns: int, t1_ns: int) -> None:
             watch.begin(start_ns, t0_ns, t1_ns)
@@ -265,10 +272,34 @@ class NullServer:
     port: int
 
 
-@contextmanager
-def null_server(cores: tuple[int, ...], delay_us: int = 0) -> Iterator[NullServer]:
+def null_load(engine: str, rate: float, connections: int, timeout_s: float) -> Load:
+    """Return an open load of the smallest requests, or messages, that a null server answers."""
+    of_messages = engine == "websocket"
+    return Load(
+        "open",
+        rate,
+        "poisson",
+        connections,
+        timeout_s,
+        (_MESSAGE if of_messages else _NULL,),
+        engine=engine,  # type: ignore[arg-type] # a name of the table
+        websocket=WebSocket("/") if of_messages else None,
+    )
+
+
+def null_server(cores: tuple[int, ...], delay_us: int = 0) -> AbstractContextManager[NullServer]:
     """Serve on `cores` of 127.0.0.1 and answer each request `delay_us` after it came; ends with the block."""
-    command = [str(native_program.null_server()), "--delay-us", str(delay_us)]
+    return _served(cores, native_program.null_server(), delay_us)
+
+
+def null_websocket(cores: tuple[int, ...], delay_us: int = 0) -> AbstractContextManager[NullServer]:
+    """Serve likewise and send each message back over its WebSocket `delay_us` after it came."""
+    return _served(cores, native_program.null_websocket(), delay_us)
+
+
+@contextmanager
+def _served(cores: tuple[int, ...], program: Path, delay_us: int) -> Iterator[NullServer]:
+    command = [str(program), "--delay-us", str(delay_us)]
     pinned = [sys.executable, "-I", "-S", str(LAUNCH), str(os.getpid()), ",".join(map(str, cores)), *command]
     with subprocess.Popen(pinned, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True) as process:
         try:
@@ -301,25 +332,25 @@ def settled(study: Study, calibration: Calibration | None) -> Settled:
     engine, why = _chosen(load, calibration)
     words = [why] if why else []
     known = calibration.engines.get(engine) if calibration else None
-    words += _of_websocket(load)
+    words += _of_broadcast(load, known.ceiling if known else None)
     words += [*_over_the_ceiling(load.peak_rate, engine, known, calibration), *_floor_told(engine, known, calibration)]
     floor_ms = dict(known.floor_ms) if known and not known.disturbed else {}
     return Settled(replace(study, load=replace(load, engine=engine), floor_ms=floor_ms), tuple(words))
 
 
-def _of_websocket(load: Load) -> list[str]:
-    """Return what is not known about a websocket load, and a warning where it is probably too much."""
-    if load.websocket is None:
+def _of_broadcast(load: Load, ceiling: float | None) -> list[str]:
+    """Return a warning where every connection gets every message and that is probably more than the engine takes in.
+
+    It never refuses: to take a message in costs less than to send one and take its answer in, which is calibrated.
+    """
+    if load.websocket is None or load.websocket.delivery != "broadcast":
         return []
-    words = [
-        "noise floor of this host: not known for the websocket engine; `harness doctor --calibrate` has no part in it"
-    ]
-    receivers = load.connections if load.websocket.delivery == "broadcast" else 1
-    received = (load.peak_rate or 0.0) * receivers
-    if received > USUAL_MESSAGES:
-        usually = f"the websocket engine usually takes in ({USUAL_MESSAGES:,.0f}/s)"
-        words.append(f"{received:,.0f} messages received a second are more than {usually}: windows may become INVALID")
-    return words
+    received = (load.peak_rate or 0.0) * load.connections
+    holds = ceiling or USUAL_CEILINGS["websocket"]
+    if received <= holds:
+        return []
+    engine = f"the {holds:,.0f}/s that the websocket engine sends and gets back"
+    return [f"{received:,.0f} messages received a second are more than {engine}: windows may become INVALID"]
 
 
 def _over_the_ceiling(
@@ -341,7 +372,7 @@ def _over_the_ceiling(
 
 def _floor_told(engine: str, known: EngineCalibration | None, calibration: Calibration | None) -> list[str]:
     if known is None or calibration is None:
-        lacks = "noise floor of this host: not known; `harness doctor --calibrate` measures it in a minute"
+        lacks = "noise floor of this host: not known; `harness doctor --calibrate` measures it in two minutes"
         return [lacks] if engine in USUAL_CEILINGS else []
     told = ", ".join(f"{name} {known.floor_ms[name]:.2f} ms" for name in ("p50", "p95", "p99"))
     day = time.strftime("%Y-%m-%d", time.gmtime(calibration.at))

@@ -14,8 +14,8 @@ from harness.target.service import TargetFailed
 
 SOURCES = Path(__file__).resolve().parents[2] / "native"
 PACKAGE = "harness-native"
-PROGRAMS = ("drive", "null_server")
-"""The load engine, and a server of known delay to calibrate and test with."""
+PROGRAMS = ("drive", "null_server", "null_websocket")
+"""The load engine, and servers of known delay to calibrate and test with: one for requests, one for messages."""
 
 _MARK = "complete"
 
@@ -28,6 +28,11 @@ def built() -> Path:
 def null_server() -> Path:
     """Return the program of the server that answers at once or after a delay; MachineError as above."""
     return _folder() / "null_server"
+
+
+def null_websocket() -> Path:
+    """Return the program of the server that sends messages back; MachineError as above."""
+    return _folder() / "null_websocket"
 
 
 def _folder() -> Path:

@@ -36,19 +36,22 @@ def test_auto_takes_the_native_engine_above_what_http_holds_here_and_says_so(rat
     assert any(f"engine: {engine}" in word and "calibrated" in word for word in made.words)
 
 
-@pytest.mark.parametrize(("delivery", "rate"), [("echo", 5000.0), ("broadcast", 100.0)])
-def test_more_messages_than_the_websocket_engine_takes_in_are_warned_of_and_no_floor_is_claimed(delivery, rate):
-    made = settled(study(rate, "websocket", websocket=WebSocket("/chat", delivery)), known(http=3400.0))
+def test_a_broadcast_that_brings_in_more_than_the_engine_holds_is_warned_of_and_not_refused():
+    talk = study(100.0, "websocket", websocket=WebSocket("/chat", "broadcast"))
 
-    assert made.study.floor_ms == {}
-    assert any("not known for the websocket engine" in word for word in made.words)
-    assert any("messages received a second are more than" in word for word in made.words)
+    for host in (None, known(websocket=4000.0)):
+        words = settled(talk, host).words
+        assert any("messages received a second are more than" in word for word in words)
 
 
-def test_a_usual_rate_of_messages_is_not_warned_of():
-    made = settled(study(300.0, "websocket", websocket=WebSocket("/chat")), None)
+def test_a_websocket_load_quotes_the_floor_of_its_own_engine_and_is_held_to_its_ceiling():
+    host = known(http=30_000.0, websocket=4000.0)
+    made = settled(study(300.0, "websocket", websocket=WebSocket("/chat")), host)
 
+    assert made.study.floor_ms == FLOOR
     assert len(made.words) == 1
+    with pytest.raises(MachineError, match="the websocket engine holds 4,000/s"):
+        settled(study(5000.0, "websocket", websocket=WebSocket("/chat")), host)
 
 
 def test_without_a_calibration_auto_goes_by_the_usual_ceilings_and_says_so():
