@@ -14,7 +14,7 @@ from typing import Any, Literal
 from harness.study import knobs
 from harness.study.model import UNSET, Level, Study
 
-Phase = Literal["calibrate", "screen", "search", "race", "confirm", "attribute"]
+Phase = Literal["calibrate", "screen", "interaction", "search", "race", "confirm", "attribute"]
 Role = Literal["baseline", "candidate"]
 
 
@@ -54,7 +54,7 @@ class Step:
 class Decision:
     """Something decided, not measured: from suggestions and plan to the winner's freeze and the verdict. Plain JSON inside."""
 
-    kind: Literal["suggest", "plan", "notice", "inert", "freeze", "look", "verdict"]
+    kind: Literal["suggest", "plan", "notice", "inert", "restart", "freeze", "look", "verdict"]
     content: Mapping[str, Any]
 
 
@@ -116,6 +116,8 @@ def _identity(study: Study, values: Mapping[str, Level]) -> str:
     whole = {
         "ground": study.target.ground,
         "runtime": study.target.own_runtime if unchanged and study.target.own_runtime else knobs.builder_calls(runtime),
+        "runtimes": knobs.runtimes(runtime),
+        "tokio": knobs.built_with(runtime),
         "options": {name: level for name, level in values.items() if name in options},
         "settings": dict(study.target.settings),
     }

@@ -1,7 +1,8 @@
 """The knob table: every setting of `tokio::runtime::Builder` that a study may name, and what it really does.
 
 Owns names, bounds, defaults and the Rust of each; never decides what is worth trying. Checked against the sources of
-Tokio 1.54.1. TABLE has a row for each setting that can be searched, NOT_SEARCHED the reason for each that cannot.
+Tokio 1.54.1; where `since` is later than the oldest of TOKIO_VERSIONS, against the sources of the version before too.
+TABLE has a row for each setting that can be searched, NOT_SEARCHED the reason for each that cannot.
 """
 
 from __future__ import annotations
@@ -13,8 +14,13 @@ from typing import Literal
 from harness.study import quantities
 from harness.study.model import UNSET, Knob, Level, Target
 
-Kind = Literal["flavor", "integer", "duration", "size", "flag"]
-FLAVORS = ("multi_thread", "current_thread")
+Kind = Literal["flavor", "integer", "duration", "size", "flag", "version"]
+PER_CORE = "thread_per_core"
+"""Several runtimes of one thread each, which share the port by SO_REUSEPORT; as many as `worker_threads`."""
+
+FLAVORS = ("multi_thread", "current_thread", PER_CORE)
+TOKIO_VERSIONS = ("1.47", "1.51", "1.54")
+"""Versions of Tokio that a template can be built with, oldest first; the last is the default. Each has a lock file."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +30,7 @@ class RuntimeKnob:
     `low` and `high` bound integers, durations (seconds) and sizes (bytes); `why_low` and `why_high` say what lies
     beyond. `default` is the level that equals "unset" on every flavor it applies to, None where no level does;
     `stands_at` is then the number that puts "unset" in order among the levels. `since` is the first version of Tokio
-    that has the setting.
+    that has the setting. Without a `call` it is no call of the Builder: the version decides what is compiled.
     """
 
     name: str
@@ -94,6 +100,14 @@ def _flavor(_: RuntimeKnob, level: object) -> Level:
     return str(level)
 
 
+def _version(_: RuntimeKnob, level: object) -> Level:
+    if level not in TOKIO_VERSIONS:
+        known = " or ".join(f'"{version}"' for version in TOKIO_VERSIONS)
+        words = f"must be {known}, in quotes: a lock file is kept for each of them; not {quantities.given(level)}"
+        raise ValueError(words)
+    return str(level)
+
+
 def _duration_rust(level: Level) -> str:
     microseconds = round(quantities.duration_s(level) * 1e6)
     for unit, length in (("secs", 1_000_000), ("millis", 1_000)):
@@ -108,13 +122,15 @@ _PARSERS: dict[Kind, Callable[[RuntimeKnob, object], Level]] = {
     "duration": _duration,
     "size": _size,
     "flag": _flag,
+    "version": _version,
 }
 _RUST: dict[Kind, Callable[[Level], str]] = {
-    "flavor": str,
+    "flavor": lambda level: "current_thread" if level == PER_CORE else str(level),
     "integer": str,
     "duration": _duration_rust,
     "size": lambda level: str(quantities.size_bytes(level)),
     "flag": lambda _: "",
+    "version": str,
 }
 _MAGNITUDE: dict[Kind, Callable[[Level], float]] = {
     "flavor": lambda level: FLAVORS.index(str(level)),
@@ -122,6 +138,7 @@ _MAGNITUDE: dict[Kind, Callable[[Level], float]] = {
     "duration": quantities.duration_s,
     "size": quantities.size_bytes,
     "flag": float,
+    "version": lambda level: TOKIO_VERSIONS.index(str(level)),
 }
 
 _PANICS = "0 panics when the runtime is built"
@@ -132,7 +149,8 @@ _ROWS = (
     RuntimeKnob(
         name="flavor",
         kind="flavor",
-        about="The scheduler: worker threads that steal work from each other, or one thread that does everything.",
+        about="The scheduler: worker threads that steal work from each other, one thread that does everything, or a runtime "
+        "of one thread for each core, with connections of its own (thread_per_core, SO_REUSEPORT).",
         default_text="multi_thread",
         default="multi_thread",
         since="0.3",
@@ -141,14 +159,14 @@ _ROWS = (
     RuntimeKnob(
         name="worker_threads",
         kind="integer",
-        about="How many threads poll tasks. All start with the runtime and none ever exits; more than cores helps only "
-        "where tasks block their worker or others take the CPU.",
+        about="How many threads poll tasks, on thread_per_core how many runtimes. All start with the runtime and none ever "
+        "exits; more than cores helps only where tasks block their worker or others take the CPU.",
         default_text="the cores that the process may use",
         low=1,
         high=1024,
         why_low=_PANICS,
         why_high="all start at once, and the system may refuse the threads with a panic",
-        flavors=_MULTI,
+        flavors=("multi_thread", PER_CORE),
         since="0.3",
         call=".worker_threads({})",
     ),
@@ -156,7 +174,7 @@ _ROWS = (
         name="max_blocking_threads",
         kind="integer",
         about="A cap on the threads of spawn_blocking, over a queue without limit. They start on demand; too low a cap "
-        "queues jobs, and hangs where jobs wait for each other.",
+        "queues jobs, and hangs where jobs wait for each other. Of thread_per_core each runtime has its own.",
         default_text="512",
         default=512,
         low=1,
@@ -197,7 +215,7 @@ _ROWS = (
         kind="integer",
         about="After how many ticks a worker looks into the global queue first. Any number, even 31, switches off the "
         "self-tuning of multi_thread; it acts only where tasks are woken from outside the workers.",
-        default_text="31 on current_thread, self-tuned on multi_thread",
+        default_text="31 on one thread, self-tuned on multi_thread",
         stands_at=31,
         low=1,
         high=_U32,
@@ -289,6 +307,15 @@ _ROWS = (
         since="1.54",
         call=".enable_sharded_blocking_queue({})",
     ),
+    RuntimeKnob(
+        name="tokio",
+        kind="version",
+        about="The version of Tokio that the service is built with; everything else in its lock file stays. A change of "
+        "version can cost or gain more than any setting.",
+        default_text=TOKIO_VERSIONS[-1],
+        default=TOKIO_VERSIONS[-1],
+        since=TOKIO_VERSIONS[0],
+    ),
 )
 
 TABLE: dict[str, RuntimeKnob] = {row.name: row for row in _ROWS}
@@ -341,6 +368,10 @@ def canonical(values: Mapping[str, Level], default_workers: int) -> dict[str, Le
     """
     flavor = values.get("flavor", UNSET)
     flavor = "multi_thread" if flavor == UNSET else flavor
+    workers = values.get("worker_threads", UNSET)
+    if flavor == PER_CORE and (default_workers if workers == UNSET else workers) == 1:
+        # One runtime has nobody to share the port with.
+        flavor, values = "current_thread", {**values, "flavor": "current_thread"}
     kept = {
         name: level
         for name, level in values.items()
@@ -348,7 +379,7 @@ def canonical(values: Mapping[str, Level], default_workers: int) -> dict[str, Le
     }
     if kept.get("worker_threads") == default_workers:
         del kept["worker_threads"]
-    if flavor == "current_thread" and kept.get("global_queue_interval") == 31:  # noqa: PLR2004 - Tokio's constant
+    if flavor != "multi_thread" and kept.get("global_queue_interval") == 31:  # noqa: PLR2004 - Tokio's constant
         del kept["global_queue_interval"]
     if kept.get("max_io_events_per_busy_tick") == kept.get("max_io_events_per_tick", 1024):
         kept.pop("max_io_events_per_busy_tick", None)
@@ -362,13 +393,35 @@ def _is_default(row: RuntimeKnob, level: Level) -> bool:
 def builder_calls(values: Mapping[str, Level]) -> tuple[str, ...]:
     """Return the Builder expression of canonical `values`, one call an element, without the final `.build()`."""
     first = TABLE["flavor"].rust(values.get("flavor", "multi_thread"))
-    set_knobs = [row for name, row in TABLE.items() if name in values and name != "flavor"]
+    not_set = {"flavor", "worker_threads"} if values.get("flavor") == PER_CORE else {"flavor"}
+    set_knobs = [row for name, row in TABLE.items() if name in values and row.call and name not in not_set]
     return (first, ".enable_all()", *(row.rust(values[row.name]) for row in set_knobs))
+
+
+def runtimes(values: Mapping[str, Level]) -> str:
+    """Return how many runtimes canonical `values` mean, as Rust: "1" but on thread_per_core."""
+    if values.get("flavor") != PER_CORE:
+        return "1"
+    return str(values.get("worker_threads", "std::thread::available_parallelism()?.get()"))
 
 
 def needs_unstable(values: Mapping[str, Level]) -> tuple[str, ...]:
     """Return the knobs among canonical `values` whose Rust compiles only with `--cfg tokio_unstable`."""
     return tuple(name for name, row in TABLE.items() if name in values and not row.stable)
+
+
+def built_with(values: Mapping[str, Level]) -> str:
+    """Return the version of Tokio, as major.minor, that canonical `values` are built with."""
+    return str(values.get("tokio", TOKIO_VERSIONS[-1]))
+
+
+def lacking(version: str) -> tuple[str, ...]:
+    """Return the knobs that the Builder of that version of Tokio does not have yet."""
+    return tuple(name for name, row in TABLE.items() if _ordered(row.since) > _ordered(version))
+
+
+def _ordered(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
 
 
 def resolved(values: Mapping[str, Level], default_workers: int) -> dict[str, Level]:
@@ -392,7 +445,7 @@ def in_force(name: str, values: Mapping[str, Level], default_workers: int) -> Le
         return None
     fallback = {
         "worker_threads": default_workers,
-        "global_queue_interval": 31 if flavor == "current_thread" else None,
+        "global_queue_interval": None if flavor == "multi_thread" else 31,
         "max_io_events_per_busy_tick": values.get("max_io_events_per_tick", 1024),
     }
     return values.get(name, fallback.get(name, TABLE[name].default))

@@ -55,7 +55,9 @@ class Levels:
             self.faults.add(words, "knobs", name)
             return None
         row = knobs.TABLE.get(name)
-        ordered = not isinstance(levels[0], (str, bool)) if row is None else row.kind not in {"flavor", "flag"}
+        ordered = (
+            not isinstance(levels[0], (str, bool)) if row is None else row.kind not in {"flavor", "flag", "version"}
+        )
         if ordered:
             levels.sort(key=lambda level: self._order(name, level))
         return Knob(name, "option" if row is None else "runtime", tuple(levels), ordered, own)
@@ -85,6 +87,10 @@ class Levels:
 
     def _is_known(self, name: str, *loc: str) -> bool:
         options = [option.name for option in self.target.options]
+        if name == "tokio" and self.target.own_runtime is not None:
+            words = "is for the templates: the Tokio of an own crate is what its Cargo.lock says, so measure two copies of it"
+            self.faults.add(words, *loc)
+            return False
         if name in knobs.TABLE or name in options:
             return True
         near = nearest(name, [*knobs.TABLE, *options])
@@ -97,6 +103,10 @@ class Levels:
 
     def _parsed(self, name: str, level: Level, *loc: str | int) -> Level | None:
         """Return a level of a known knob in canonical form; None with a fault where it is none."""
+        if (name, level) == ("flavor", knobs.PER_CORE) and self.target.own_runtime is not None:
+            words = "is for the templates: build() of an own crate returns one runtime, and its main serves by that one"
+            self.faults.add(f"{level} {words}", *loc)
+            return None
         option = next((option for option in self.target.options if option.name == name), None)
         try:
             return knobs.TABLE[name].parse(level) if option is None else manifest.parse_level(option, level)

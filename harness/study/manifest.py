@@ -16,7 +16,7 @@ from typing import Any
 
 from harness.errors import StudyError
 from harness.study.faults import listed, nearest
-from harness.study.knobs import TABLE
+from harness.study.knobs import TABLE, TOKIO_VERSIONS
 from harness.study.model import Declared, Level
 from harness.study.quantities import given
 
@@ -147,9 +147,15 @@ def parse_level(option: Declared, level: object) -> Level:
     return level if whole else float(level)
 
 
+def lock_file(version: str) -> Path:
+    """Return the lock file by which the templates are built with that version of Tokio, given as major.minor."""
+    newest = version == TOKIO_VERSIONS[-1]
+    return TEMPLATES / "Cargo.lock" if newest else TEMPLATES / "locks" / f"tokio-{version}.lock"
+
+
 def template_ground(package: str) -> str:
     """Return the digest of all that a template is built from, except its runtime.rs."""
-    shared = [TEMPLATES / "Cargo.toml", TEMPLATES / "Cargo.lock"]
+    shared = [TEMPLATES / "Cargo.toml", *map(lock_file, TOKIO_VERSIONS)]
     folders = (TEMPLATES / ".cargo", TEMPLATES / "kit", TEMPLATES / package)
     return _digest(TEMPLATES, [*shared, *(file for folder in folders for file in _files(folder))])
 

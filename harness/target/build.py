@@ -11,14 +11,16 @@ import shutil
 import time
 from pathlib import Path
 
+from harness import variant as variants
 from harness.errors import StudyError
-from harness.study import manifest
+from harness.study import knobs, manifest
 from harness.study.model import Study, Target
 from harness.target import cache as caches
 from harness.target import cargo, render
 from harness.target.service import Program
 from harness.variant import Variant
 
+_LOCK = "Cargo.lock"
 _SKIPPED = shutil.ignore_patterns("target", ".git", "node_modules")
 
 
@@ -31,9 +33,10 @@ def build(study: Study, variant: Variant) -> Program:
     cache = caches.folder()
     runtime_rs = render.runtime_rs(study, variant)
     with caches.locked(cache), caches.disk_errors(cache):
-        sources = _sources(cache, study.target)
+        version = knobs.built_with(variants.runtime_values(study, variant))
+        sources = _sources(cache, study.target, version)
         toolchain = cargo.toolchain(sources)
-        entry = cache / "bin" / _key(study.target, runtime_rs, toolchain)
+        entry = cache / "bin" / _key(study.target, version, runtime_rs, toolchain)
         cached = (entry / "server").is_file()
         if not cached:
             _replace_runtime(sources, study.target, runtime_rs)
@@ -52,6 +55,7 @@ def build(study: Study, variant: Variant) -> Program:
         runtime_rs=runtime_rs,
         build_s=time.monotonic() - begun,
         cached=cached,
+        cargo_lock=_lock(sources),
     )
 
 
@@ -64,9 +68,11 @@ def trim(cache: Path | None = None, limit: int = caches.MOST_BYTES) -> tuple[str
         return caches.remove_excess(cache, limit)
 
 
-def _sources(cache: Path, target: Target) -> Path:
-    """Return the folder with the copy of the target's sources, made once for each content."""
-    copy = cache / "src" / target.ground[:16]
+def _sources(cache: Path, target: Target, version: str) -> Path:
+    """Return the folder with the copy of the target's sources, made once for each content and version of Tokio."""
+    lock = manifest.lock_file(version).relative_to(manifest.TEMPLATES)
+    older = target.form == "template" and lock.name != _LOCK
+    copy = cache / "src" / (target.ground[:16] + (f"-tokio-{version}" if older else ""))
     if copy.is_dir():
         return copy
     partial = copy.with_name(f".{copy.name}.partial")
@@ -75,10 +81,17 @@ def _sources(cache: Path, target: Target) -> Path:
     if _ground_now(target) != target.ground:
         shutil.rmtree(partial)
         raise StudyError(f"{target.crate}: its sources changed after the study was read; start again")
+    if older:
+        shutil.copyfile(partial / lock, partial / _LOCK)
     partial.rename(copy)
     # Only a new ground makes the cache grow for long; its own variants add a few MiB each.
     caches.remove_excess(cache, caches.MOST_BYTES)
     return copy
+
+
+def _lock(sources: Path) -> str | None:
+    lock = sources / _LOCK
+    return lock.read_text(encoding="utf-8") if lock.is_file() else None
 
 
 def _ground_now(target: Target) -> str:
@@ -89,9 +102,9 @@ def _ground_now(target: Target) -> str:
     )
 
 
-def _key(target: Target, runtime_rs: str, toolchain: cargo.Toolchain) -> str:
+def _key(target: Target, version: str, runtime_rs: str, toolchain: cargo.Toolchain) -> str:
     """Return the digest of all that decides the program. The compiler counts: two versions are no fair comparison."""
-    parts = (target.ground, target.package, runtime_rs, toolchain.version)
+    parts = (target.ground, target.package, version, runtime_rs, toolchain.version)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
 
 

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from harness import variant as variants
+from harness.study import knobs
 from harness.study.model import Level, Study
 from harness.target import render, sockets
 from harness.target.proc import (
@@ -128,9 +129,9 @@ def read_runtime(placement: Placement) -> dict[str, object]:
 def check_in_force(study: Study, variant: Variant, answer: Mapping[str, object]) -> tuple[str, ...]:
     """Return in which ways the settings in force are not the variant's; empty when they are. Pure.
 
-    The Builder has no getters: flavor and workers are read from the runtime, options from the environment, and the
-    other knobs are only known to have been rendered. Without a probe there is only the number of threads: all workers
-    start with the runtime, beside the main thread.
+    The Builder has no getters: flavor and workers are read from the runtime, options from the environment, the version
+    of Tokio from the lock file that was compiled in, and the other knobs are only known to have been rendered. Without
+    a probe there is only the number of threads: all workers start with the runtime, beside the main thread.
     """
     expected = _expected_runtime(study, variant)
     if not study.target.has_admin:
@@ -138,7 +139,15 @@ def check_in_force(study: Study, variant: Variant, answer: Mapping[str, object])
     told = answer.get("options")
     options = {f"OPT_{name}".upper(): text for name, text in told.items()} if isinstance(told, dict) else {}
     wanted = {**dict.fromkeys(options), **render.environment(study, variant)}
-    return (*_differences(expected, answer), *_differences(wanted, options))
+    return (*_differences(expected, answer), *_another_tokio(study, variant, answer), *_differences(wanted, options))
+
+
+def _another_tokio(study: Study, variant: Variant, answer: Mapping[str, object]) -> tuple[str, ...]:
+    """Return a sentence where a template was built with another version of Tokio than the variant's."""
+    wanted, told = knobs.built_with(variants.runtime_values(study, variant)), answer.get("tokio", "not told")
+    if study.target.form != "template" or str(told).startswith(f"{wanted}."):
+        return ()
+    return (f"tokio in force is {told}, the variant has {wanted}",)
 
 
 def _differences(wanted: Mapping[str, Level | None], told: Mapping[str, object]) -> tuple[str, ...]:
@@ -154,7 +163,7 @@ def _expected_runtime(study: Study, variant: Variant) -> dict[str, Level]:
     """Return flavor and workers as the variant has them; of a committed runtime.rs only what it plainly sets."""
     values = variants.runtime_values(study, variant)
     flavor = values.get("flavor", "multi_thread")
-    workers = values.get("worker_threads", study.target.cpus) if flavor == "multi_thread" else 1
+    workers = 1 if flavor == "current_thread" else values.get("worker_threads", study.target.cpus)
     if variants.is_verbatim(study, variant):
         return {"workers": workers} if "worker_threads" in values else {}
     return {"flavor": flavor, "workers": workers}

@@ -23,17 +23,18 @@ def runtime_rs(study: Study, variant: Variant) -> str:
     """Return the Rust of the variant: an own crate's committed file where nothing of it changes, else rendered."""
     if study.target.own_runtime is not None and variants.is_verbatim(study, variant):
         return study.target.own_runtime
-    calls = knobs.builder_calls(variants.runtime_values(study, variant))
-    return rendered((*calls, *((POLL_HISTOGRAM,) if study.poll_histogram else ())))
+    values = variants.runtime_values(study, variant)
+    calls = (*knobs.builder_calls(values), *((POLL_HISTOGRAM,) if study.poll_histogram else ()))
+    return rendered(calls, knobs.runtimes(values))
 
 
 POLL_HISTOGRAM = ".enable_metrics_poll_time_histogram()"
 """Counts poll times in Tokio's own buckets; needs `--cfg tokio_unstable`, which the templates are built with."""
 
 
-def rendered(calls: tuple[str, ...]) -> str:
-    """Return a runtime.rs that makes these Builder calls."""
-    return _TEMPLATES.get_template("runtime.rs.j2").render(calls=calls)
+def rendered(calls: tuple[str, ...], runtimes: str = "1") -> str:
+    """Return a runtime.rs that makes these Builder calls, once for each of `runtimes`, a number in Rust."""
+    return _TEMPLATES.get_template("runtime.rs.j2").render(calls=calls, runtimes=runtimes)
 
 
 def environment(study: Study, variant: Variant) -> dict[str, str]:

@@ -15,7 +15,10 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Program:
-    """A built variant: the binary on disk, its SHA-256, and the environment that it gets (OPT_* only)."""
+    """A built variant: the binary on disk, its SHA-256, and the environment that it gets (OPT_* only).
+
+    `cargo_lock` is the text of the lock file that it was built by, None where it has none.
+    """
 
     variant_id: str
     binary: Path
@@ -24,6 +27,7 @@ class Program:
     runtime_rs: str
     build_s: float
     cached: bool
+    cargo_lock: str | None = None
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,14 @@
 """From a study to settings in force: real cargo, the real templates and an own crate, on every backend."""
 
 import os
+import re
 import tempfile
 from pathlib import Path
 
 import pytest
 
 from harness import variant as variants
-from harness.study import knobs, load
+from harness.study import knobs, load, manifest
 from harness.study.model import UNSET
 from harness.target import build, inspect
 from harness.target.docker import DockerBackend
@@ -72,10 +73,13 @@ def faults_of(study, variant, backend):
         ({}, "multi_thread", 1),
         ({"worker_threads": 4}, "multi_thread", 4),
         ({"flavor": "current_thread"}, "current_thread", 1),
+        ({"flavor": "thread_per_core", "worker_threads": 4}, "thread_per_core", 4),
     ],
 )
 def test_the_settings_of_a_template_are_in_force(study, backend, assignment, flavor, workers):
-    searched = study("template: echo", "worker_threads: [unset, 4], flavor: [multi_thread, current_thread]")
+    searched = study(
+        "template: echo", "worker_threads: [unset, 4], flavor: [multi_thread, current_thread, thread_per_core]"
+    )
 
     faults, answer = faults_of(searched, variants.of(searched, assignment), backend)
 
@@ -112,9 +116,47 @@ def test_an_own_crate_runs_on_its_committed_runtime_and_on_a_rendered_one(study,
     assert [answer["threads"] for _, answer in seen] == [3, 5]
 
 
+@pytest.mark.parametrize("version", knobs.TOKIO_VERSIONS)
+def test_a_template_runs_on_each_version_of_tokio_and_tells_which(study, tmp_path, version):
+    searched = study("template: echo", f"tokio: [{', '.join(map(repr, knobs.TOKIO_VERSIONS))}]")
+    backend = ProcessBackend(tmp_path / "children.json")
+
+    faults, answer = faults_of(searched, variants.of(searched, {"tokio": version}), backend)
+
+    assert faults == ()
+    assert str(answer["tokio"]).startswith(f"{version}.")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("template", manifest.template_names())
+def test_every_template_builds_with_the_oldest_tokio_and_serves_by_several_runtimes(study, tmp_path, template):
+    oldest = knobs.TOKIO_VERSIONS[0]
+    searched = study(f"template: {template}", f'tokio: [unset, "{oldest}"], flavor: [unset, thread_per_core]')
+    several = {"tokio": oldest, "flavor": "thread_per_core", "worker_threads": 3}
+    backend = ProcessBackend(tmp_path / "children.json")
+
+    faults, answer = faults_of(searched, variants.of(searched, several), backend)
+
+    assert faults == ()
+    assert answer["workers"] == 3
+
+
+@pytest.mark.parametrize("version", knobs.TOKIO_VERSIONS)
+def test_the_knobs_that_a_version_lacks_are_those_that_its_builder_does_not_have(study, version):
+    searched = study("template: echo", f"tokio: [{', '.join(map(repr, knobs.TOKIO_VERSIONS))}]")
+    built = build.build(searched, variants.of(searched, {"tokio": version}))
+    exact = re.search(r'name = "tokio"\nversion = "([^"]+)"', str(built.cargo_lock))[1]
+    home = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))
+    source = next(home.glob(f"registry/src/*/tokio-{exact}/src/runtime/builder.rs")).read_text(encoding="utf-8")
+
+    wanted = [name for name, row in knobs.TABLE.items() if row.call.startswith(".")]
+
+    assert tuple(name for name in wanted if f"pub fn {name}(" not in source) == knobs.lacking(version)
+
+
 def test_every_knob_compiles_with_the_flags_of_the_harness(study):
     written = {"integer": "64", "duration": "250ms", "size": "4MiB", "flag": "true"}
-    levels = {row.name: written[row.kind] for row in knobs.TABLE.values() if row.kind in written}
+    levels = {row.name: written[row.kind] for row in knobs.TABLE.values() if row.kind in written and row.call}
     levels["max_io_events_per_busy_tick"] = "8"  # equal to the other one it would be dropped as no change
     searched = study("template: echo", ", ".join(f"{name}: [unset, {level}]" for name, level in levels.items()))
     every = {knob.name: next(level for level in knob.levels if level != UNSET) for knob in searched.knobs}

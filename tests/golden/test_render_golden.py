@@ -35,7 +35,7 @@ def test_a_template_has_the_rendered_default_committed(file):
     assert file.read_text(encoding="utf-8") == DEFAULT
 
 
-@pytest.mark.parametrize("name", knobs.TABLE)
+@pytest.mark.parametrize("name", [name for name, row in knobs.TABLE.items() if row.call])
 def test_a_knob_renders_its_call(name, snapshot):
     row = knobs.TABLE[name]
     level = row.parse(LEVELS[row.kind])
@@ -44,9 +44,21 @@ def test_a_knob_renders_its_call(name, snapshot):
 
 
 def test_all_knobs_together_render_in_the_order_of_the_table(snapshot):
-    values = {name: row.parse(LEVELS[row.kind]) for name, row in knobs.TABLE.items() if name != "flavor"}
+    values = {name: row.parse(LEVELS[row.kind]) for name, row in knobs.TABLE.items() if row.call and name != "flavor"}
 
     assert render.rendered(knobs.builder_calls(values)) == snapshot
+
+
+@pytest.mark.parametrize("values", [{}, {"worker_threads": 4, "event_interval": 7}], ids=["cores", "four"])
+def test_thread_per_core_renders_as_many_runtimes(values, snapshot):
+    values = {"flavor": "thread_per_core", **values}
+
+    assert render.rendered(knobs.builder_calls(values), knobs.runtimes(values)) == snapshot
+
+
+@pytest.mark.parametrize("file", sorted(TEMPLATES.glob("*/src/main.rs")), ids=lambda file: file.parts[-3])
+def test_a_template_is_served_by_one_runtime_or_several(file):
+    assert "::serve(runtime.into())," in file.read_text(encoding="utf-8")
 
 
 def test_a_duration_below_a_second_is_exact(snapshot):

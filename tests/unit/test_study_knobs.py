@@ -17,18 +17,20 @@ TWO_LEVELS = {
     "size": ("1MiB", "8MiB"),
     "flag": (True, False),
     "integer": (7, 300),
+    "version": ("1.47", "1.51"),
 }
+BUILDER = {name: row for name, row in knobs.TABLE.items() if row.call}
 
 assignments = st.fixed_dictionaries(
     {},
     optional={
         name: st.sampled_from((UNSET, *TWO_LEVELS[row.kind], *((row.default,) if row.default is not None else ())))
-        for name, row in knobs.TABLE.items()
+        for name, row in BUILDER.items()
     },
 )
 
 
-@pytest.mark.parametrize("name", knobs.TABLE)
+@pytest.mark.parametrize("name", BUILDER)
 def test_every_knob_has_a_level_that_renders_a_call(name):
     row = knobs.TABLE[name]
     level = next(level for level in TWO_LEVELS[row.kind] if knobs.canonical({name: level}, 1))
@@ -67,6 +69,9 @@ def test_zero_is_refused_because_tokio_panics(name):
         ("enable_alt_timer", "on"),
         ("worker_threads", None),
         ("worker_threads", 4.0),
+        ("tokio", 1.47),
+        ("tokio", "1.48"),
+        ("tokio", "1.47.5"),
     ],
 )
 def test_levels_that_cannot_work_are_refused(name, level):
@@ -78,7 +83,8 @@ def test_levels_that_cannot_work_are_refused(name, level):
 def test_a_row_says_all_that_a_person_needs(row):
     said = asdict(row)
 
-    assert [key for key in ("about", "default_text", "since", "call", "flavors") if not said[key]] == []
+    assert [key for key in ("about", "default_text", "since", "flavors") if not said[key]] == []
+    assert bool(row.call) == (row.kind != "version")
     if row.kind in {"integer", "duration", "size"}:
         assert row.low < row.high
         assert row.why_low
@@ -152,6 +158,30 @@ def test_knobs_of_the_other_flavor_are_dropped():
     assert knobs.canonical(values, 1) == {"flavor": "current_thread", "event_interval": 7}
 
 
+def test_one_runtime_for_each_core_of_one_is_a_single_one():
+    assert knobs.canonical({"flavor": "thread_per_core"}, 1) == {"flavor": "current_thread"}
+    assert knobs.canonical({"flavor": "thread_per_core", "worker_threads": 1}, 4) == {"flavor": "current_thread"}
+    assert knobs.canonical({"flavor": "thread_per_core", "worker_threads": 2}, 1) == {
+        "flavor": "thread_per_core",
+        "worker_threads": 2,
+    }
+
+
+def test_thread_per_core_keeps_what_a_runtime_of_one_thread_knows_and_drops_the_rest():
+    values = {"flavor": "thread_per_core", "disable_lifo_slot": True, "event_interval": 7, "global_queue_interval": 31}
+
+    assert knobs.canonical(values, 2) == {"flavor": "thread_per_core", "event_interval": 7}
+
+
+def test_the_workers_of_thread_per_core_are_its_runtimes_and_no_call():
+    values = {"flavor": "thread_per_core", "worker_threads": 3}
+
+    assert knobs.builder_calls(values) == ("Builder::new_current_thread()", ".enable_all()")
+    assert knobs.runtimes(values) == "3"
+    assert knobs.runtimes({"worker_threads": 3}) == "1"
+    assert knobs.in_force("worker_threads", {"flavor": "thread_per_core"}, 2) == 2
+
+
 def test_31_is_the_default_of_the_global_queue_interval_only_on_current_thread():
     assert knobs.canonical({"global_queue_interval": 31}, 1) == {"global_queue_interval": 31}
     assert knobs.canonical({"global_queue_interval": 31, "flavor": "current_thread"}, 1) == {"flavor": "current_thread"}
@@ -205,10 +235,30 @@ def test_the_two_tables_together_are_all_of_tokios_builder():
     assert sources, "the pinned Tokio is not in cargo's registry: build a target first"
     public = set(re.findall(r"^ +pub fn (\w+)", sources[0].read_text(), re.MULTILINE))
 
-    assert {"flavor"} | public - {"new_multi_thread", "new_current_thread"} <= set(knobs.TABLE) | set(
-        knobs.NOT_SEARCHED
+    assert {"flavor"} | public - {"new_multi_thread", "new_current_thread"} <= set(BUILDER) | set(knobs.NOT_SEARCHED)
+    assert set(BUILDER) | set(knobs.NOT_SEARCHED) <= {"flavor"} | public
+
+
+def test_what_an_older_tokio_lacks_is_what_came_later():
+    assert knobs.lacking("1.54") == ()
+    assert knobs.lacking("1.51") == (
+        "max_io_events_per_busy_tick",
+        "enable_eager_driver_handoff",
+        "enable_sharded_blocking_queue",
     )
-    assert set(knobs.TABLE) | set(knobs.NOT_SEARCHED) <= {"flavor"} | public
+    assert set(knobs.lacking("1.47")) - set(knobs.lacking("1.51")) == {"enable_alt_timer"}
+
+
+def test_the_default_version_is_no_change():
+    assert knobs.canonical({"tokio": "1.54"}, 1) == {}
+    assert knobs.canonical({"tokio": "1.47", "flavor": "current_thread"}, 1) == {
+        "flavor": "current_thread",
+        "tokio": "1.47",
+    }
+
+
+def test_a_version_of_tokio_is_no_call_of_the_builder():
+    assert knobs.builder_calls({"tokio": "1.47"}) == knobs.builder_calls({})
 
 
 def test_no_setting_is_in_both_tables():

@@ -177,6 +177,15 @@ def test_sources_that_change_later_do_not_reach_the_run(study, tmp_path):
     ]
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C means what it does in a terminal: a worker of pytest-xdist ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupted_build_ends_cargo_and_what_it_started(tools, study, tmp_path):
     pids = tmp_path / "pids"
     tools("cargo", f"#!/bin/sh\nsleep 60 &\necho $$ $! > {pids}.new\nmv {pids}.new {pids}\nwait\n")

@@ -39,7 +39,7 @@ def own(tmp_path):
 
 def told(study, variant, **other):
     options = {name.removeprefix("OPT_").lower(): text for name, text in render.environment(study, variant).items()}
-    return {"flavor": "multi_thread", "workers": 1, "options": options, **other}
+    return {"flavor": "multi_thread", "workers": 1, "tokio": "1.54.1", "options": options, **other}
 
 
 def test_two_ports_are_two_ports():
@@ -70,6 +70,16 @@ def test_unset_workers_must_be_the_cores_of_the_target(payments):
     )
 
 
+def test_another_tokio_than_the_variants_is_a_reason(tmp_path):
+    study = loaded(tmp_path, "template: echo", 'tokio: ["1.47", "1.54"]')
+    older = variants.of(study, {"tokio": "1.47"})
+
+    assert inspect.check_in_force(study, older, told(study, older, tokio="1.47.5")) == ()
+    assert inspect.check_in_force(study, older, told(study, older)) == (
+        "tokio in force is 1.54.1, the variant has 1.47",
+    )
+
+
 def test_another_flavor_is_a_reason(payments):
     variant = variants.of(payments, {"flavor": "current_thread"})
 
@@ -92,7 +102,7 @@ def test_an_option_that_is_missing_other_or_too_many_is_a_reason(payments):
 def test_a_service_that_tells_nothing_does_not_pass(payments):
     reasons = inspect.check_in_force(payments, variants.baseline(payments), {})
 
-    assert len(reasons) == 5
+    assert len(reasons) == 6
 
 
 def test_an_own_crate_without_probe_must_have_threads_for_its_workers(own):

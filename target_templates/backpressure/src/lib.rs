@@ -13,19 +13,18 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::post;
-use kit::{BadValue, Given};
-use tokio::runtime::Runtime;
+use kit::{BadValue, Given, Runtimes};
 
 use crate::queue::Queue;
 
-/// Serves [`app`] by `runtime` until it is told to stop.
+/// Serves [`app`] by `runtimes` until it is told to stop.
 #[must_use]
-pub fn serve(runtime: Runtime) -> ExitCode {
+pub fn serve(runtimes: Runtimes) -> ExitCode {
     let app = {
-        let _inside = runtime.enter();
+        let _inside = runtimes.enter();
         app(Given::from_environment())
     };
-    kit::serve(runtime, app)
+    kit::serve(runtimes, app)
 }
 
 /// The routes: `POST /events`, `GET /events`. The consumer is a task of the runtime that is entered.

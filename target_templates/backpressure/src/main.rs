@@ -7,7 +7,7 @@ mod runtime;
 
 fn main() -> ExitCode {
     match runtime::build() {
-        Ok(runtime) => backpressure::serve(runtime),
+        Ok(runtime) => backpressure::serve(runtime.into()),
         Err(error) => {
             eprintln!("the runtime cannot be built: {error}");
             ExitCode::FAILURE

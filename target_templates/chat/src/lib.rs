@@ -14,8 +14,7 @@ use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::get;
-use kit::{BadValue, Given};
-use tokio::runtime::Runtime;
+use kit::{BadValue, Given, Runtimes};
 use tokio::time::{Instant, interval_at};
 
 use crate::receipt::Receipts;
@@ -26,10 +25,10 @@ const LONGEST: usize = 64 * 1024;
 /// What a client says when it has its messages.
 const GOT: &str = "got";
 
-/// Serves [`app`] by `runtime` until it is told to stop.
+/// Serves [`app`] by `runtimes` until it is told to stop.
 #[must_use]
-pub fn serve(runtime: Runtime) -> ExitCode {
-    kit::serve(runtime, app(Given::from_environment()))
+pub fn serve(runtimes: Runtimes) -> ExitCode {
+    kit::serve(runtimes, app(Given::from_environment()))
 }
 
 /// The route: the WebSocket `/rooms/{room}`.

@@ -9,15 +9,14 @@ use std::process::ExitCode;
 use axum::Router;
 use axum::body::Bytes;
 use axum::routing::get;
-use kit::{BadValue, Given};
-use tokio::runtime::Runtime;
+use kit::{BadValue, Given, Runtimes};
 
 use crate::work::Work;
 
-/// Serves [`app`] by `runtime` until it is told to stop.
+/// Serves [`app`] by `runtimes` until it is told to stop.
 #[must_use]
-pub fn serve(runtime: Runtime) -> ExitCode {
-    kit::serve(runtime, app(Given::from_environment()))
+pub fn serve(runtimes: Runtimes) -> ExitCode {
+    kit::serve(runtimes, app(Given::from_environment()))
 }
 
 /// The routes.

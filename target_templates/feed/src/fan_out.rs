@@ -4,6 +4,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -21,14 +22,14 @@ struct Tick {
 pub struct Subscribers(Vec<UnboundedSender<Arc<Tick>>>);
 
 impl Subscribers {
-    /// Starts that many as tasks of the runtime that is entered.
-    pub fn start(count: usize) -> Self {
-        let one = |_| {
+    /// Starts that many as tasks, spread evenly over the runtimes.
+    pub fn start(count: usize, runtimes: &[Handle]) -> Self {
+        let one = |runtime: &Handle| {
             let (sender, ticks) = unbounded_channel();
-            tokio::spawn(follow(ticks));
+            runtime.spawn(follow(ticks));
             sender
         };
-        Self((0..count).map(one).collect())
+        Self(runtimes.iter().cycle().take(count).map(one).collect())
     }
 
     /// Sends a price to every subscriber and waits until all have it; returns how many that were, or None where one is
@@ -62,7 +63,7 @@ mod tests {
     #[tokio::test]
     async fn a_tick_is_over_when_every_subscriber_has_it() {
         for count in [1, 2, 300] {
-            let subscribers = Subscribers::start(count);
+            let subscribers = Subscribers::start(count, &[Handle::current()]);
 
             assert_eq!(subscribers.tell(7).await, Some(count));
         }
@@ -70,7 +71,7 @@ mod tests {
 
     #[tokio::test]
     async fn ticks_may_overlap() {
-        let subscribers = Arc::new(Subscribers::start(50));
+        let subscribers = Arc::new(Subscribers::start(50, &[Handle::current()]));
 
         let ticks: Vec<_> = (0..20)
             .map(|price| {
@@ -86,7 +87,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn subscribers_may_be_polled_by_several_workers() {
-        let subscribers = Subscribers::start(1000);
+        let subscribers = Subscribers::start(1000, &[Handle::current()]);
 
         for price in 0..20 {
             assert_eq!(subscribers.tell(price).await, Some(1000));

@@ -13,27 +13,24 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::post;
-use kit::{BadValue, Given};
-use tokio::runtime::Runtime;
+use kit::{BadValue, Given, Runtimes};
+use tokio::runtime::Handle;
 
 use crate::fan_out::Subscribers;
 
-/// Serves [`app`] by `runtime` until it is told to stop.
+/// Serves [`app`] by `runtimes` until it is told to stop.
 #[must_use]
-pub fn serve(runtime: Runtime) -> ExitCode {
-    let app = {
-        let _inside = runtime.enter();
-        app(Given::from_environment())
-    };
-    kit::serve(runtime, app)
+pub fn serve(runtimes: Runtimes) -> ExitCode {
+    let app = app(Given::from_environment(), &runtimes.handles());
+    kit::serve(runtimes, app)
 }
 
-/// The route: `POST /ticks`. The subscribers are tasks of the runtime that is entered.
+/// The route: `POST /ticks`. The subscribers are tasks, spread evenly over the runtimes.
 ///
 /// # Errors
 /// When a setting is given that `target.toml` does not allow.
-pub fn app(given: Given) -> Result<Router, BadValue> {
-    let subscribers = Subscribers::start(count(given)?);
+pub fn app(given: Given, runtimes: &[Handle]) -> Result<Router, BadValue> {
+    let subscribers = Subscribers::start(count(given)?, runtimes);
     Ok(Router::new().route("/ticks", post(tick)).with_state(Arc::new(subscribers)))
 }
 
@@ -60,7 +57,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_tick_is_answered_with_the_number_of_those_who_have_it() {
-        let app = app(Given::of([("subscribers", "12")])).unwrap();
+        let app = app(Given::of([("subscribers", "12")]), &[Handle::current()]).unwrap();
 
         let answer = app.oneshot(Request::post("/ticks").body(Body::from("100")).unwrap()).await.unwrap();
 
@@ -70,9 +67,9 @@ mod tests {
 
     #[tokio::test]
     async fn each_subscriber_is_a_task_of_its_own() {
-        let _app = app(Given::of([("subscribers", "12")])).unwrap();
+        let _app = app(Given::of([("subscribers", "12")]), &[Handle::current()]).unwrap();
 
-        assert_eq!(tokio::runtime::Handle::current().metrics().num_alive_tasks(), 12);
+        assert_eq!(Handle::current().metrics().num_alive_tasks(), 12);
     }
 
     #[test]

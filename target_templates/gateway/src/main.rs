@@ -7,7 +7,7 @@ mod runtime;
 
 fn main() -> ExitCode {
     match runtime::build() {
-        Ok(runtime) => gateway::serve(runtime),
+        Ok(runtime) => gateway::serve(runtime.into()),
         Err(error) => {
             eprintln!("the runtime cannot be built: {error}");
             ExitCode::FAILURE

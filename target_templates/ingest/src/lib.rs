@@ -17,17 +17,16 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
-use kit::{BadValue, Given};
-use tokio::runtime::Runtime;
+use kit::{BadValue, Given, Runtimes};
 use tokio::task::spawn_blocking;
 
 use crate::batch::Batches;
 use crate::file::{Disk, Stalls, TokioDisk};
 use crate::frame::{Buffer, Frame};
 
-/// Serves [`app`] by `runtime` until it is told to stop.
+/// Serves [`app`] by `runtimes` until it is told to stop.
 #[must_use]
-pub fn serve(runtime: Runtime) -> ExitCode {
+pub fn serve(runtimes: Runtimes) -> ExitCode {
     let file = match file::in_memory() {
         Ok(file) => file,
         Err(error) => {
@@ -36,10 +35,10 @@ pub fn serve(runtime: Runtime) -> ExitCode {
         }
     };
     let app = {
-        let _inside = runtime.enter();
+        let _inside = runtimes.enter();
         app(Given::from_environment(), file)
     };
-    kit::serve(runtime, app)
+    kit::serve(runtimes, app)
 }
 
 /// The routes: `POST /frames`, `GET /status`. The writer of batches is a task of the runtime that is entered.

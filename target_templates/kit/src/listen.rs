@@ -11,12 +11,14 @@ use tokio::net::{TcpListener, TcpSocket};
 /// second, which would be measured as the service's own latency.
 const BACKLOG: u32 = 4096;
 
-/// A listener at `port` in the runtime that is entered.
-pub fn loopback(port: u16) -> io::Result<TcpListener> {
+/// A listener at `port` in the runtime that is entered; several that are `shared` may listen there, each for a share of
+/// the connections: the kernel picks one by a hash of the client's address and never moves a connection later.
+pub fn loopback(port: u16, shared: bool) -> io::Result<TcpListener> {
     let listen = || {
         let socket = TcpSocket::new_v4()?;
         // A port in TIME_WAIT from the window before is free.
         socket.set_reuseaddr(true)?;
+        socket.set_reuseport(shared)?;
         socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
         socket.listen(BACKLOG)
     };

@@ -7,9 +7,10 @@ use std::fmt::{Display, Write as _};
 
 use tokio::runtime::{Handle, RuntimeFlavor, RuntimeMetrics};
 
-/// The flavor of a runtime, in the words of a study file.
-pub fn flavor(handle: &Handle) -> &'static str {
-    match handle.runtime_flavor() {
+/// The flavor of the runtimes under test, in the words of a study file.
+pub fn flavor(handles: &[Handle]) -> &'static str {
+    let [one] = handles else { return "thread_per_core" };
+    match one.runtime_flavor() {
         RuntimeFlavor::CurrentThread => "current_thread",
         RuntimeFlavor::MultiThread => "multi_thread",
         _ => "unknown",
@@ -25,17 +26,25 @@ pub struct Traffic {
     pub connections: u64,
 }
 
-/// The whole exposition: `traffic`, then every metric of the runtime behind `handle`.
-pub fn exposition(traffic: Traffic, handle: &Handle) -> String {
-    let mut text = Text { out: String::with_capacity(8192), metrics: handle.metrics() };
-    text.counter("http_requests_total", |_| traffic.requests);
-    text.counter("http_connections_total", |_| traffic.connections);
+/// Worker threads of all the runtimes.
+pub fn workers(handles: &[Handle]) -> usize {
+    handles.iter().map(|handle| handle.metrics().num_workers()).sum()
+}
+
+/// The whole exposition: `traffic`, then every metric of the runtimes behind `handles`.
+///
+/// Of several runtimes numbers are summed, and their workers are counted through.
+pub fn exposition(traffic: Traffic, handles: &[Handle]) -> String {
+    let metrics = handles.iter().map(Handle::metrics).collect();
+    let mut text = Text { out: String::with_capacity(8192), metrics };
+    text.one("http_requests_total", "counter", traffic.requests);
+    text.one("http_connections_total", "counter", traffic.connections);
     text.stable();
     #[cfg(tokio_unstable)]
     {
         text.unstable();
         // Tokio leaves the mean poll time at 0 on current_thread: absent says "not available", 0 would be a lie.
-        if handle.runtime_flavor() == RuntimeFlavor::MultiThread {
+        if handles.iter().all(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread) {
             text.mean_poll_time();
         }
         text.histograms();
@@ -45,7 +54,7 @@ pub fn exposition(traffic: Traffic, handle: &Handle) -> String {
 
 struct Text {
     out: String,
-    metrics: RuntimeMetrics,
+    metrics: Vec<RuntimeMetrics>,
 }
 
 impl Text {
@@ -90,8 +99,9 @@ impl Text {
     /// The histogram of poll times where the runtime was built with it: counts by worker and bucket, each with its bound.
     #[cfg(tokio_unstable)]
     fn histograms(&mut self) {
-        if self.metrics.poll_time_histogram_enabled() {
-            let buckets = self.metrics.poll_time_histogram_num_buckets();
+        // Every runtime is built alike, so the first one speaks for all.
+        let enabled = self.metrics.first().filter(|metrics| metrics.poll_time_histogram_enabled());
+        if let Some(buckets) = enabled.map(RuntimeMetrics::poll_time_histogram_num_buckets) {
             self.buckets("tokio_worker_polls_by_time_total", buckets, |m, worker, bucket| {
                 let upper = m.poll_time_histogram_bucket_range(bucket).end;
                 (upper, m.poll_time_histogram_bucket_count(worker, bucket))
@@ -107,21 +117,21 @@ impl Text {
         of: impl Fn(&RuntimeMetrics, usize, usize) -> (std::time::Duration, u64),
     ) {
         let _ = writeln!(self.out, "# TYPE {name} counter");
-        for worker in 0..self.metrics.num_workers() {
+        for (number, (metrics, worker)) in each_worker(&self.metrics).enumerate() {
             for bucket in 0..buckets {
-                let (upper, count) = of(&self.metrics, worker, bucket);
+                let (upper, count) = of(metrics, worker, bucket);
                 let below = if bucket + 1 == buckets { "+Inf".to_owned() } else { upper.as_secs_f64().to_string() };
-                let _ = writeln!(self.out, "{name}{{worker=\"{worker}\",below=\"{below}\"}} {count}");
+                let _ = writeln!(self.out, "{name}{{worker=\"{number}\",below=\"{below}\"}} {count}");
             }
         }
     }
 
     fn gauge(&mut self, name: &str, value: impl Fn(&RuntimeMetrics) -> u64) {
-        self.one(name, "gauge", value(&self.metrics));
+        self.one(name, "gauge", self.metrics.iter().map(value).sum());
     }
 
     fn counter(&mut self, name: &str, value: impl Fn(&RuntimeMetrics) -> u64) {
-        self.one(name, "counter", value(&self.metrics));
+        self.one(name, "counter", self.metrics.iter().map(value).sum());
     }
 
     fn one(&mut self, name: &str, kind: &str, value: u64) {
@@ -131,10 +141,15 @@ impl Text {
 
     fn workers<V: Display>(&mut self, name: &str, kind: &str, value: impl Fn(&RuntimeMetrics, usize) -> V) {
         let _ = writeln!(self.out, "# TYPE {name} {kind}");
-        for worker in 0..self.metrics.num_workers() {
-            let _ = writeln!(self.out, "{name}{{worker=\"{worker}\"}} {}", value(&self.metrics, worker));
+        for (number, (metrics, worker)) in each_worker(&self.metrics).enumerate() {
+            let _ = writeln!(self.out, "{name}{{worker=\"{number}\"}} {}", value(metrics, worker));
         }
     }
+}
+
+/// The workers of all the runtimes, each as the metrics of its runtime and its index there.
+fn each_worker(metrics: &[RuntimeMetrics]) -> impl Iterator<Item = (&RuntimeMetrics, usize)> {
+    metrics.iter().flat_map(|metrics| (0..metrics.num_workers()).map(move |worker| (metrics, worker)))
 }
 
 #[cfg(test)]
@@ -168,7 +183,7 @@ mod tests {
     fn every_worker_has_a_sample_in_every_worker_family() {
         let runtime = Builder::new_multi_thread().worker_threads(3).build().unwrap();
 
-        let families = families(&exposition(Traffic { requests: 7, connections: 3 }, runtime.handle()));
+        let families = families(&exposition(Traffic { requests: 7, connections: 3 }, &[runtime.handle().clone()]));
 
         assert_eq!(families["http_requests_total"], [7.0]);
         assert_eq!(families["http_connections_total"], [3.0]);
@@ -179,10 +194,26 @@ mod tests {
     }
 
     #[test]
+    #[cfg(tokio_unstable)]
+    fn several_runtimes_are_summed_and_their_workers_counted_through() {
+        let runtimes = [(); 3].map(|()| Builder::new_current_thread().build().unwrap());
+        for runtime in &runtimes {
+            runtime.block_on(async { tokio::spawn(async {}).await.unwrap() });
+        }
+
+        let text = exposition(Traffic::default(), &runtimes.each_ref().map(|runtime| runtime.handle().clone()));
+
+        assert_eq!(families(&text)["tokio_workers"], [3.0]);
+        assert_eq!(families(&text)["tokio_spawned_tasks_total"], [3.0]);
+        assert_eq!(families(&text)["tokio_worker_polls_total"].len(), 3);
+        assert!(text.contains("tokio_worker_polls_total{worker=\"2\"} "), "{text}");
+    }
+
+    #[test]
     fn the_stable_six_are_there() {
         let runtime = Builder::new_current_thread().build().unwrap();
 
-        let families = families(&exposition(Traffic::default(), runtime.handle()));
+        let families = families(&exposition(Traffic::default(), &[runtime.handle().clone()]));
 
         for name in [
             "tokio_workers",
@@ -201,8 +232,10 @@ mod tests {
         let multi = Builder::new_multi_thread().worker_threads(1).build().unwrap();
         let current = Builder::new_current_thread().build().unwrap();
 
-        assert!(exposition(Traffic::default(), multi.handle()).contains("tokio_worker_mean_poll_seconds"));
-        assert!(!exposition(Traffic::default(), current.handle()).contains("tokio_worker_mean_poll_seconds"));
+        assert!(exposition(Traffic::default(), &[multi.handle().clone()]).contains("tokio_worker_mean_poll_seconds"));
+        assert!(
+            !exposition(Traffic::default(), &[current.handle().clone()]).contains("tokio_worker_mean_poll_seconds")
+        );
     }
 
     #[test]
@@ -214,7 +247,7 @@ mod tests {
             tokio::task::spawn_blocking(|| ()).await.unwrap();
         });
 
-        let families = families(&exposition(Traffic::default(), runtime.handle()));
+        let families = families(&exposition(Traffic::default(), &[runtime.handle().clone()]));
 
         assert_eq!(families["tokio_spawned_tasks_total"], [1.0]);
         assert_eq!(families["tokio_blocking_threads"], [1.0]);
@@ -227,10 +260,10 @@ mod tests {
         let without = Builder::new_multi_thread().worker_threads(1).build().unwrap();
         with.block_on(async { tokio::spawn(async {}).await.unwrap() });
 
-        let families = families(&exposition(Traffic::default(), with.handle()));
+        let families = families(&exposition(Traffic::default(), &[with.handle().clone()]));
 
         assert!(families["tokio_worker_polls_by_time_total"].len() > 1);
-        assert!(!exposition(Traffic::default(), without.handle()).contains("polls_by_time"));
+        assert!(!exposition(Traffic::default(), &[without.handle().clone()]).contains("polls_by_time"));
     }
 
     #[test]
@@ -238,6 +271,9 @@ mod tests {
         let multi = Builder::new_multi_thread().worker_threads(1).build().unwrap();
         let current = Builder::new_current_thread().build().unwrap();
 
-        assert_eq!((flavor(multi.handle()), flavor(current.handle())), ("multi_thread", "current_thread"));
+        let handles = [multi, current].map(|runtime| runtime.handle().clone());
+
+        assert_eq!(handles.each_ref().map(|one| flavor(std::slice::from_ref(one))), ["multi_thread", "current_thread"]);
+        assert_eq!(flavor(&handles), "thread_per_core");
     }
 }

@@ -1,4 +1,4 @@
-//! The probe: one thread with a runtime of its own that answers about the runtime under test, and ends the process.
+//! The probe: one thread with a runtime of its own that answers about the runtimes under test, and ends the process.
 //!
 //! It shares no thread and no queue with the runtime under test, so it works while that one is stuck. It never runs
 //! blocking tasks, so it adds exactly one thread to the process.
@@ -17,7 +17,7 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Handle};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 
 use crate::{environment, listen, metrics};
 
@@ -30,30 +30,30 @@ const LOCK: &str = include_str!("../../Cargo.lock");
 /// What the probe looks at.
 #[derive(Clone)]
 pub struct Watched {
-    pub runtime: Handle,
+    pub runtimes: Arc<[Handle]>,
     pub listening: Arc<AtomicBool>,
     pub requests: Arc<AtomicU64>,
     pub connections: Arc<AtomicU64>,
 }
 
-/// Starts the probe at `port`; the receiver resolves when the process shall stop.
+/// Starts the probe at `port`; the receiver turns true when the process shall stop.
 ///
 /// The signal handlers are in place when this returns: as PID 1 of a container the process would get no SIGTERM
 /// without one. [`STOP_LIMIT`] after the signal the probe ends the process, whatever the runtime under test does.
-pub fn start(port: u16, watched: Watched) -> io::Result<oneshot::Receiver<()>> {
+pub fn start(port: u16, watched: Watched) -> io::Result<watch::Receiver<bool>> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let inside = runtime.enter();
-    let listener = listen::loopback(port)?;
+    let listener = listen::loopback(port, false)?;
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     drop(inside);
 
-    let (stop, stopped) = oneshot::channel();
+    let (stop, stopped) = watch::channel(false);
     std::thread::Builder::new().name("probe".to_owned()).spawn(move || {
         runtime.block_on(async {
             tokio::spawn(axum::serve(listener, router(watched)).into_future());
             tokio::select! { _ = term.recv() => (), _ = int.recv() => () }
             // Nobody listens any more when the service ended by itself.
-            let _ = stop.send(());
+            let _ = stop.send(true);
             tokio::time::sleep(STOP_LIMIT).await;
             eprintln!("answers were still in progress {} s after the stop: ended all the same", STOP_LIMIT.as_secs());
             std::process::exit(0);
@@ -79,15 +79,15 @@ async fn exposition(State(watched): State<Watched>) -> impl IntoResponse {
         requests: watched.requests.load(Ordering::Relaxed),
         connections: watched.connections.load(Ordering::Relaxed),
     };
-    let text = metrics::exposition(traffic, &watched.runtime);
+    let text = metrics::exposition(traffic, &watched.runtimes);
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text)
 }
 
-/// The settings in force: flavor and workers are read from the runtime; Builder has no getters for the others.
+/// The settings in force: flavor and workers are read from the runtimes; Builder has no getters for the others.
 async fn in_force(State(watched): State<Watched>) -> Json<Value> {
     Json(json!({
-        "flavor": metrics::flavor(&watched.runtime),
-        "workers": watched.runtime.metrics().num_workers(),
+        "flavor": metrics::flavor(&watched.runtimes),
+        "workers": metrics::workers(&watched.runtimes),
         "options": environment::Given::from_environment().into_values(),
         "nonce": std::env::var("HARNESS_NONCE").unwrap_or_default(),
         "pid": std::process::id(),
@@ -115,7 +115,7 @@ mod tests {
 
     fn watched(runtime: &Handle) -> Watched {
         Watched {
-            runtime: runtime.clone(),
+            runtimes: Arc::new([runtime.clone()]),
             listening: Arc::default(),
             requests: Arc::default(),
             connections: Arc::default(),

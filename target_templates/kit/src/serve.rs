@@ -3,30 +3,37 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::{fmt, io};
+use std::{fmt, io, thread};
 
 use axum::extract::Request;
 use axum::serve::ListenerExt as _;
 use axum::{Router, ServiceExt as _};
+use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tower::ServiceExt as _;
 
 use crate::environment::{self, BadValue};
 use crate::listen;
 use crate::probe::{self, Watched};
+use crate::runtimes::Runtimes;
 
 /// `EX_USAGE` of sysexits.h: the environment is wrong.
 const USAGE: u8 = 64;
 
-/// Serves `app` on `127.0.0.1:$PORT` by `runtime` until SIGTERM or SIGINT, watched on `127.0.0.1:$ADMIN_PORT`.
+/// Serves `app` on `127.0.0.1:$PORT` by `runtimes` until SIGTERM or SIGINT, watched on `127.0.0.1:$ADMIN_PORT`.
 ///
-/// Says on standard error why it could not; a wrong environment is exit code 64. Not generic on purpose: a generic
+/// The first runtime is driven by this thread, each further one by a thread of its own with a listener of its own. Says on
+/// standard error why it could not; a wrong environment is exit code 64. Only the conversion is generic: a generic
 /// function would be compiled again into every variant's program.
 #[must_use]
-pub fn serve(runtime: Runtime, app: Result<Router, BadValue>) -> ExitCode {
-    let served = app.map_err(Fault::from).and_then(|app| run(&runtime, app));
+pub fn serve(runtimes: impl Into<Runtimes>, app: Result<Router, BadValue>) -> ExitCode {
+    by(runtimes.into(), app)
+}
+
+fn by(runtimes: Runtimes, app: Result<Router, BadValue>) -> ExitCode {
+    let served = app.map_err(Fault::from).and_then(|app| run(&runtimes, app));
     // A blocking task cannot be stopped and may run for long; the process does not wait for it.
-    runtime.shutdown_background();
+    runtimes.shutdown_background();
     let Err(fault) = served else { return ExitCode::SUCCESS };
     eprintln!("{fault}");
     match fault {
@@ -35,14 +42,14 @@ pub fn serve(runtime: Runtime, app: Result<Router, BadValue>) -> ExitCode {
     }
 }
 
-fn run(runtime: &Runtime, app: Router) -> Result<(), Fault> {
+fn run(runtimes: &Runtimes, app: Router) -> Result<(), Fault> {
     let port = environment::port("PORT")?;
     let admin_port = environment::port("ADMIN_PORT")?;
     let listening = Arc::new(AtomicBool::new(false));
     let requests = Arc::new(AtomicU64::new(0));
     let connections = Arc::new(AtomicU64::new(0));
     let watched = Watched {
-        runtime: runtime.handle().clone(),
+        runtimes: runtimes.handles().into(),
         listening: Arc::clone(&listening),
         requests: Arc::clone(&requests),
         connections: Arc::clone(&connections),
@@ -53,20 +60,45 @@ fn run(runtime: &Runtime, app: Router) -> Result<(), Fault> {
         requests.fetch_add(1, Ordering::Relaxed);
         request
     });
-    runtime.block_on(async move {
-        let listener = listen::loopback(port)?.tap_io(move |socket| {
+    let drives = runtimes.as_slice().iter().zip(listeners(runtimes.as_slice(), port)?).map(|(runtime, listener)| {
+        let (app, connections, mut stopped) = (counted.clone(), Arc::clone(&connections), stopped.clone());
+        let listener = listener.tap_io(move |socket| {
             connections.fetch_add(1, Ordering::Relaxed);
             // Answers are small: without this Nagle's algorithm would wait for the client's acknowledgement.
             let _ = socket.set_nodelay(true);
         });
-        listening.store(true, Ordering::Release);
-        let stop = async {
+        let stop = async move {
             // An error means that the probe is gone: a service that cannot be watched or stopped ends as well.
-            let _ = stopped.await;
+            let _ = stopped.wait_for(|stopped| *stopped).await;
         };
-        axum::serve(listener, counted.into_make_service()).with_graceful_shutdown(stop).await
-    })?;
-    Ok(())
+        let served = axum::serve(listener, app.into_make_service()).with_graceful_shutdown(stop);
+        move || runtime.block_on(served.into_future())
+    });
+    let drives = drives.collect();
+    listening.store(true, Ordering::Release);
+    Ok(together(drives)?)
+}
+
+/// A listener at `port` in each of the runtimes; they share it where they are several.
+fn listeners(runtimes: &[Runtime], port: u16) -> io::Result<Vec<TcpListener>> {
+    let listen = |runtime: &Runtime| {
+        let _inside = runtime.enter();
+        listen::loopback(port, runtimes.len() > 1)
+    };
+    runtimes.iter().map(listen).collect()
+}
+
+/// Does the first on this thread and each other one on a thread of its own, until all have ended.
+fn together(drives: Vec<impl FnOnce() -> io::Result<()> + Send>) -> io::Result<()> {
+    thread::scope(|scope| {
+        let mut drives = drives.into_iter();
+        let first = drives.next();
+        let others: Vec<_> = drives.map(|drive| scope.spawn(drive)).collect();
+        let panicked = |_| Err(io::Error::other("a thread that drives a runtime panicked"));
+        let ended = first.map(|drive| drive());
+        let others = others.into_iter().map(|other| other.join().unwrap_or_else(panicked));
+        ended.into_iter().chain(others).collect()
+    })
 }
 
 /// Why a service could not be served.

@@ -15,10 +15,9 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use kit::{BadValue, Given};
+use kit::{BadValue, Given, Runtimes};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::runtime::Runtime;
 
 use crate::fraud::Check;
 use crate::store::{Payment, Store};
@@ -26,10 +25,10 @@ use crate::store::{Payment, Store};
 /// Payments that are kept.
 const KEPT: usize = 10_000;
 
-/// Serves [`app`] by `runtime` until it is told to stop.
+/// Serves [`app`] by `runtimes` until it is told to stop.
 #[must_use]
-pub fn serve(runtime: Runtime) -> ExitCode {
-    kit::serve(runtime, app(Given::from_environment()))
+pub fn serve(runtimes: Runtimes) -> ExitCode {
+    kit::serve(runtimes, app(Given::from_environment()))
 }
 
 /// The routes: `POST /payments`, `GET /payments/{id}`.

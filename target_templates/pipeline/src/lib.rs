@@ -16,15 +16,14 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use kit::{BadValue, Given};
-use tokio::runtime::Runtime;
 
 use crate::job::compute;
 use crate::place::Place;
 
-/// Serves [`app`] by `runtime` until it is told to stop.
+/// Serves [`app`] by `runtimes` until it is told to stop.
 #[must_use]
-pub fn serve(runtime: Runtime) -> ExitCode {
-    kit::serve(runtime, app(Given::from_environment()))
+pub fn serve(runtimes: kit::Runtimes) -> ExitCode {
+    kit::serve(runtimes, app(Given::from_environment()))
 }
 
 /// The routes: `POST /jobs`, `GET /status`.

@@ -14,17 +14,16 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
-use kit::{BadValue, Given};
-use tokio::runtime::Runtime;
+use kit::{BadValue, Given, Runtimes};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 use crate::hash::Cost;
 
-/// Serves [`app`] by `runtime` until it is told to stop.
+/// Serves [`app`] by `runtimes` until it is told to stop.
 #[must_use]
-pub fn serve(runtime: Runtime) -> ExitCode {
-    kit::serve(runtime, app(Given::from_environment()))
+pub fn serve(runtimes: Runtimes) -> ExitCode {
+    kit::serve(runtimes, app(Given::from_environment()))
 }
 
 /// The routes: `POST /sign`, `GET /status`.
