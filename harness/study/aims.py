@@ -6,14 +6,15 @@ Owns the checks that need other parts of the file (the load's requests, the targ
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from harness.study import constraints, knobs, percentiles, schema
 from harness.study.constraints import Constraint, Kind
 from harness.study.faults import Faults, listed, nearest
-from harness.study.model import Guard, Level, Load, Objective, Target, WindowTimes
+from harness.study.model import Guard, Keep, Level, Load, Objective, Target, WindowTimes
 from harness.study.schema import StudyFile
 
-OF_ONE_KIND = (*schema.LATENCIES, *schema.MAXIMIZED)
+OF_ONE_KIND = (*schema.LATENCIES, *schema.MAXIMIZED, schema.CAPACITY)
 """What one kind of request has a figure of; the others belong to the whole service."""
 
 
@@ -30,12 +31,27 @@ def objective(file: StudyFile, faults: Faults) -> Objective:
     if asked.of is not None and not set(metrics) & set(OF_ONE_KIND):
         words = f"{listed(metrics)} belongs to the whole service, not to one kind of request: leave `of` out"
         faults.add(words, "objective", "of", rests_on=[("objective", "minimize")])
+    if asked.keep is not None and not _rises(file):
+        words = "needs a load whose rate goes up: `arrivals: {steps: {to: ..., count: ...}}`, with `to` above the load's rate"
+        faults.add(words, "objective", "keep", rests_on=[("load", "arrivals"), ("load", "rate")])
+    keep = Keep(asked.keep.metric, asked.keep.at_most * 1e3) if asked.keep else None
     first, *others = (
-        Objective(direction, metric, asked.of if metric in OF_ONE_KIND else None)  # type: ignore[arg-type]  # by schema
+        Objective(
+            direction,  # type: ignore[arg-type]  # by schema
+            metric,  # type: ignore[arg-type]  # by schema
+            asked.of if metric in OF_ONE_KIND else None,
+            keep=keep if metric == schema.CAPACITY else None,
+        )
         for direction, metric in wanted
     )
     second = others[0] if others else None
-    return Objective(first.direction, first.metric, first.of, second, asked.pick, asked.within or 0.0)
+    return replace(first, second=second, pick=asked.pick, within=asked.within or 0.0)
+
+
+def _rises(file: StudyFile) -> bool:
+    law = file.load.arrivals
+    steps = law.steps if isinstance(law, schema.ArrivalsFile) else None
+    return steps is not None and file.load.rate is not None and steps.to > file.load.rate
 
 
 def thin(
@@ -45,7 +61,11 @@ def thin(
     if not load.requests:
         return ()
     objectives = [aimed, aimed.second] if aimed.second else [aimed]
-    named = [(("objective",), each.metric, each.of) for each in objectives]
+    named: list[tuple[tuple[str, ...], str, str | None]] = [
+        (("objective",), each.metric, each.of) for each in objectives
+    ]
+    times = _a_step(load, times) if any(each.keep for each in objectives) else times
+    named += [(("objective", "keep"), each.keep.metric, each.of) for each in objectives if each.keep]
     said: dict[str, None] = {}
     for place, metric, of in (*named, *((("guards", at), guard.metric, None) for at, guard in enumerate(limits))):
         beyond = percentiles.beyond(load, times, metric, of)
@@ -56,6 +76,11 @@ def thin(
         elif words:
             said[words] = None
     return tuple(said)
+
+
+def _a_step(load: Load, times: WindowTimes) -> WindowTimes:
+    """Return the times of the shortest step of a load in steps: what has to have requests enough for its percentile."""
+    return replace(times, measure_s=min(piece.length_s for piece in load.pieces[1:])) if load.pieces else times
 
 
 def guards(file: StudyFile, faults: Faults) -> tuple[Guard, ...]:
@@ -95,7 +120,7 @@ def rules(file: StudyFile, target: Target, baseline: Mapping[str, Level], faults
 
 def _kinds(target: Target) -> dict[str, Kind]:
     """Return what a constraint may do with each knob and option: count, compare as text, take as yes or no."""
-    kinds: Mapping[str, Kind] = {"flavor": "text", "choice": "text", "flag": "truth"}
+    kinds: Mapping[str, Kind] = {"flavor": "text", "version": "text", "choice": "text", "flag": "truth"}
     named = {name: str(row.kind) for name, row in knobs.TABLE.items()}
     named |= {option.name: str(option.kind) for option in target.options}
     return {name: kinds.get(kind, "number") for name, kind in named.items()}

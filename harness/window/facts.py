@@ -110,8 +110,10 @@ def with_lateness(
 
 
 def scored_ms(study: Study, whole: Figures, by_request: Mapping[str, Figures]) -> float | None:
-    """Return the percentile that the objective scores, in ms; the median where the objective is no percentile."""
-    of = study.objective.of
+    """Return the percentile that the objective scores or bounds, in ms; the median where it is about none."""
+    of, keep = study.objective.of, study.objective.keep
+    if keep is not None:
+        return keep.at_most_ms
     chosen = whole if of is None else by_request[of]
     name = study.objective.metric if study.objective.metric in figures.QUANTILES else "p50"
     value: float | None = getattr(chosen, f"{name}_ms")

@@ -7,45 +7,90 @@ from `LIMITS`, one table, each with its origin. Only an answer with a wrong body
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from harness.window.measurement import HostFacts, Validity
 
 
+def _origin(unit: str, source: str) -> dict[str, str]:
+    """Return what stands beside a limit in docs/gates.md."""
+    return {"unit": unit, "source": source}
+
+
 @dataclass(frozen=True)
 class Limits:
-    """The limits of all gates. Shares of one core unless said otherwise."""
+    """The limits of all gates, each with its unit and where it comes from."""
 
-    dispatched_share: float = 0.99
-    """Dispatched / offered; Lancet (ATC'19) allows 10 %, an idle generator misses nothing."""
-    late_share: float = 0.05
-    """Share of requests handed over later than the lateness limit; beyond it percentiles up to p95 would move."""
-    floor_factor: float = 2.0
-    """The lateness limit is this many times the host's own median lateness ..."""
-    objective_share: float = 0.10
-    """... or this share of the percentile that is scored, whichever is larger."""
-    uncalibrated_floor_ms: float = 0.15
-    """Median lateness of timerfd and gevent on an idle two-core machine, used before the first calibration window."""
-    generator_cpu: float = 0.60
-    """A Python generator above 60 % of its core queues on itself (measured: p50 error above 0.3 ms from there on)."""
-    native_cpu: float = 0.75
-    """The native engine has no interpreter between two requests: its p50 stands still up to 84 % of a core."""
-    generator_peak: float = 0.90
-    """Half a second above 90 % of its core is a burst that queued, even where the mean is low."""
-    foreign_degraded: float = 0.05
-    foreign_invalid: float = 0.25
-    """CPU of others on a core of ours: from 5 % tails move, from 25 % medians do."""
-    generator_throttled: float = 0.02
-    """Share of the window that a CPU quota stopped the generator: as long as 2 % it moves the 98th percentile."""
-    dispersion_factor: float = 4.0
-    """Dispersion of what was handed over, in units of the schedule's own (at least 1, Poisson): beyond 4 requests came
-    in herds. 50 users of a locustfile in lockstep show 16 to 50."""
-    gap_distance: float = 0.20
-    """Kolmogorov-Smirnov distance of the gaps; 100 gaps of the same law stay below 0.20 in 96 of 100 windows, and
-    windows have more."""
-    trend_p: float = 0.001
-    trend_ratio: float = 0.10
-    """Latency counts as moving when the rank test of the thirds is surer than this and their medians differ by more."""
+    dispatched_share: float = field(
+        default=0.99,
+        metadata=_origin("of offered", "Lancet (ATC'19) allows 0.9; an idle generator misses nothing"),
+    )
+    late_share: float = field(
+        default=0.05,
+        metadata=_origin(
+            "of requests", "sent later than the lateness limit: beyond it percentiles up to p95 would move"
+        ),
+    )
+    floor_factor: float = field(
+        default=2.0,
+        metadata=_origin("times the host's own median lateness", "the lateness limit is this, or the next, if larger"),
+    )
+    objective_share: float = field(
+        default=0.10,
+        metadata=_origin("of the scored percentile", "a tenth of it is less than the smallest effects asked for"),
+    )
+    uncalibrated_floor_ms: float = field(
+        default=0.15,
+        metadata=_origin(
+            "ms", "median lateness of timerfd and gevent on an idle two-core machine, before the first window"
+        ),
+    )
+    generator_cpu: float = field(
+        default=0.60,
+        metadata=_origin(
+            "of its core", "a Python generator queues on itself: p50 is off by over 0.3 ms from there (measured)"
+        ),
+    )
+    native_cpu: float = field(
+        default=0.75,
+        metadata=_origin("of its cores", "no interpreter between two requests: p50 stands still up to 0.84 (measured)"),
+    )
+    generator_peak: float = field(
+        default=0.90,
+        metadata=_origin("of its core for half a second", "a burst that queued, even where the mean is low"),
+    )
+    foreign_degraded: float = field(
+        default=0.05,
+        metadata=_origin("of a core of ours", "others, or the hypervisor: from here on tails move (measured)"),
+    )
+    foreign_invalid: float = field(
+        default=0.25, metadata=_origin("of a core of ours", "the same: from here on medians move (measured)")
+    )
+    generator_throttled: float = field(
+        default=0.02,
+        metadata=_origin("of the window", "a quota that stops the generator so long moves the 98th percentile"),
+    )
+    dispersion_factor: float = field(
+        default=4.0,
+        metadata=_origin(
+            "times the schedule's own dispersion (at least 1)",
+            "beyond it requests came in herds; 50 users of a locustfile in lockstep show 16 to 50 (measured)",
+        ),
+    )
+    gap_distance: float = field(
+        default=0.20,
+        metadata=_origin(
+            "Kolmogorov-Smirnov distance of the gaps",
+            "100 gaps of the same law stay below it in 96 of 100 windows, and windows have more",
+        ),
+    )
+    trend_p: float = field(
+        default=0.001, metadata=_origin("of the rank test of the thirds", "one window in a thousand at rest")
+    )
+    trend_ratio: float = field(
+        default=0.10,
+        metadata=_origin("between the medians of the thirds", "judgement: less does not change a conclusion"),
+    )
 
 
 LIMITS = Limits()

@@ -33,6 +33,7 @@ class Figures:
     `censored` names the percentiles that fall among requests without a success: they read "at least the time-out".
     `from_send_...` count from the actual send, of successes only: what a generator with coordinated omission would show.
     `few_beyond` names the percentiles with fewer than 100 requests beyond them, whose rank is off by 20 % and more.
+    `capacity` is the highest rate (requests a second) that kept what the objective says; None under any other objective.
     """
 
     p50_ms: float | None
@@ -60,6 +61,7 @@ class Figures:
     from_send_p95_ms: float | None = None
     from_send_p99_ms: float | None = None
     few_beyond: tuple[str, ...] = ()
+    capacity: float | None = None
 
 
 @dataclass(frozen=True)

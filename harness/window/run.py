@@ -24,7 +24,7 @@ from harness.study.model import Study
 from harness.target import inspect
 from harness.target.service import Backend, Placement, Program, Service, TargetFailed
 from harness.variant import Step, Variant
-from harness.window import facts, figures, gates, series, server
+from harness.window import capacity, facts, figures, gates, series, server
 from harness.window.cores import CoreMap
 from harness.window.jitter import Jitter, JitterProbe
 from harness.window.measurement import Figures, HostFacts, Measurement, StageTimes, Validity
@@ -177,7 +177,9 @@ def _measured(study: Study, ran: _Run, place: Place) -> Measurement:
 
     def of(mask: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Figures:
         requests = figures.Requests(latency[mask], from_send[mask], taken.outcome[mask])
-        return figures.figures(requests, study.load, measured_s)
+        made = figures.figures(requests, study.load, measured_s)
+        offsets_s = (taken.intended_ns[mask] - ran.driven.t0_ns) / 1e9
+        return replace(made, capacity=capacity.of_window(study, requests, offsets_s))
 
     whole = _with_resources(of(np.ones(len(latency), dtype=bool)), ran)
     by_request = {request.name: of(taken.kind == index) for index, request in enumerate(study.load.requests)}
@@ -237,6 +239,8 @@ def _stages(ran: _Run, program: Program, total_s: float) -> StageTimes:
 def _keep_sources(study: Study, variant: Variant, program: Program, folder: Path) -> None:
     """Keep what was measured beside the measurements, so that what is recommended is the very same file."""
     (folder / "runtime.rs").write_text(program.runtime_rs, encoding="utf-8")
+    if "tokio" in variants.difference(variant, variants.baseline(study)) and program.cargo_lock is not None:
+        (folder / "Cargo.lock").write_text(program.cargo_lock, encoding="utf-8")
     build_log = program.binary.with_name("build.log")
     if build_log.is_file():
         (folder / "build.log").write_bytes(build_log.read_bytes())

@@ -20,6 +20,7 @@ class Behaviour:
     def __init__(self, name):
         self.name, self.count, self.begun = name, 0, time.monotonic()
         self.connections = 0
+        self.free = 0.0  # when the last request that was taken is done
 
     async def answer(self, n, head, writer):
         self.count += 1
@@ -64,6 +65,12 @@ class Behaviour:
         """Answers 50 a second, one after the other."""
         time.sleep(0.02)
         writer.write(OK)
+
+    async def one_at_a_time(self, n, head, writer):
+        """Take 4 ms for each request, one after another: a service that carries 250 a second."""
+        self.free = max(self.free, time.perf_counter()) + 0.004
+        await asyncio.sleep(self.free - time.perf_counter())
+        await self.quick(n, head, writer)
 
     async def goes_silent(self, n, head, writer):
         if self.count > 200:
@@ -169,7 +176,7 @@ def answering(behaviour):
     async def asked(reader, writer):
         path = (await reader.readuntil(b"\r\n\r\n")).split()[1].decode()
         nonce = os.environ.get("HARNESS_NONCE", "")
-        runtime = {"flavor": "multi_thread", "workers": 1, "options": options, "nonce": nonce}
+        runtime = {"flavor": "multi_thread", "workers": 1, "tokio": "1.54.1", "options": options, "nonce": nonce}
         metrics = f"http_requests_total {behaviour.count}\nhttp_connections_total {behaviour.connections}\n"
         body = {"/runtime": json.dumps(runtime), "/metrics": metrics}.get(path, "")
         writer.write(f"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {len(body)}\r\n\r\n{body}".encode())

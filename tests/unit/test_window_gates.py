@@ -1,11 +1,16 @@
 """Gates judge the generator and the host, never the target."""
 
+import ast
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from harness.window import documented
 from harness.window.gates import GATES, LIMITS, lateness_limit_ms, validity
 from harness.window.measurement import HostFacts, Validity
+
+ROOT = Path(__file__).resolve().parents[2]
 
 QUIET = HostFacts(
     lateness_p50_ms=0.12,
@@ -119,3 +124,20 @@ def test_lateness_is_judged_against_the_floor_or_what_is_scored_whichever_is_lar
 
 def test_every_gate_is_silent_on_a_quiet_window():
     assert [name for name, gate in GATES.items() if gate(QUIET, LIMITS)] == []
+
+
+def test_every_gate_but_steal_has_a_test_that_fires_it_by_a_real_cause():
+    tree = ast.parse((ROOT / "tests" / "system" / "test_gates.py").read_text(encoding="utf-8"))
+    marks = [
+        mark
+        for test in ast.walk(tree)
+        if isinstance(test, ast.FunctionDef) and test.name.startswith("test_")
+        for mark in test.decorator_list
+        if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.fires"
+    ]
+
+    assert {ast.literal_eval(gate) for mark in marks for gate in mark.args} == set(GATES) - {"steal"}
+
+
+def test_the_page_of_the_gates_is_made_from_their_tables():
+    assert documented.FILE.read_text(encoding="utf-8") == documented.text(), "run `make schema`"

@@ -73,7 +73,14 @@ class FakeBackend:
     @contextmanager
     def serve(self, program, placement):
         options = {name.removeprefix("OPT_").lower(): value for name, value in program.environment.items()}
-        runtime = {"flavor": "multi_thread", "workers": 1, "options": options, "nonce": placement.nonce, **self.runtime}
+        runtime = {
+            "flavor": "multi_thread",
+            "workers": 1,
+            "tokio": "1.54.1",
+            "options": options,
+            "nonce": placement.nonce,
+            **self.runtime,
+        }
         metrics = f"http_requests_total {self.requests}\nhttp_connections_total {self.connections}\n"
         answers = {"/runtime": json.dumps(runtime), "/metrics": metrics}
         servers = [
@@ -135,11 +142,20 @@ def study():
 def program(study, wanted):
     from harness.target.render import environment
 
-    return Program(wanted.id, Path("/bin/true"), "digest", environment(study, wanted), "// rust\n", 0.5, cached=False)
+    return Program(
+        wanted.id,
+        Path("/bin/true"),
+        "digest",
+        environment(study, wanted),
+        "// rust\n",
+        0.5,
+        cached=False,
+        cargo_lock="version = 4\n",
+    )
 
 
-def ran(study, tmp_path, backend=None, generator=None, build=program):
-    step = Step("calibrate", "baseline", 0, 0, 0, variant.baseline(study), 7)
+def ran(study, tmp_path, backend=None, generator=None, build=program, **assignment):
+    step = Step("calibrate", "baseline", 0, 0, 0, variant.of(study, assignment), 7)
     bench = Bench(study, build, backend or FakeBackend(), generator or FakeGenerator(), core_map((0, 1), 1))
     (tmp_path / "window").mkdir()
     (tmp_path / "variant").mkdir()
@@ -160,6 +176,16 @@ def test_a_window_gives_figures_series_and_what_was_measured(study, tmp_path):
         "samples.parquet",
         "series.parquet",
     ]
+
+
+def test_the_lock_file_is_kept_where_it_is_not_the_baselines(study, tmp_path):
+    for name in ("same", "older"):
+        (tmp_path / name).mkdir()
+    ran(study, tmp_path / "same")
+    ran(study, tmp_path / "older", FakeBackend(runtime={"tokio": "1.47.5"}), tokio="1.47")
+
+    assert not (tmp_path / "same" / "variant" / "Cargo.lock").exists()
+    assert (tmp_path / "older" / "variant" / "Cargo.lock").read_text() == "version = 4\n"
 
 
 def test_settings_that_are_not_in_force_fail_the_window(study, tmp_path):
