@@ -10,7 +10,7 @@ import json
 import os
 import resource
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -24,10 +24,12 @@ from harness.ledger import folder as folders
 from harness.ledger import provenance
 from harness.ledger.folder import RunFolder
 from harness.ledger.ledger import Ledger, read_history, write_json
-from harness.ledger.record import SCHEMA
+from harness.ledger.record import SCHEMA, History
 from harness.load import native_program
 from harness.load.generator import LocustGenerator
-from harness.study import knobs, load
+from harness.search import earlier
+from harness.search.earlier import Known
+from harness.study import knobs, load, manifest
 from harness.study.model import Load, Study
 from harness.target import build, leftovers, process
 from harness.target.docker import DockerBackend
@@ -279,6 +281,13 @@ BACKENDS: dict[str, Callable[[RunFolder], Backend]] = {"docker": _docker, "proce
 """Every backend by name; each goes through the same contract suite."""
 
 
+def _lock_file(study: Study) -> Path:
+    """Return the lock file that the baseline is built by."""
+    if study.target.form == "path":
+        return study.target.workspace / "Cargo.lock"
+    return manifest.lock_file(knobs.built_with(study.baseline))
+
+
 def described(
     study: Study, folder: RunFolder, backend: str, cores: CoreMap, notices: tuple[str, ...]
 ) -> dict[str, Any]:
@@ -302,7 +311,7 @@ def described(
         "machine_id": provenance.machine_id(facts),
         "versions": {
             **provenance.versions(),
-            "tokio": provenance.locked_version(target.workspace / "Cargo.lock", "tokio"),
+            "tokio": provenance.locked_version(_lock_file(study), "tokio"),
         },
         "commit": provenance.commit(target.workspace),
         "core_map": asdict(cores),
@@ -311,12 +320,23 @@ def described(
             "values": dict(baseline.values),
             "resolved": knobs.resolved(variants.runtime_values(study, baseline), default_workers=target.cpus),
         },
-        "objective": asdict(study.objective),
         "min_effect": study.min_effect,
         "floor_ms": dict(study.floor_ms),
         "guards": [asdict(guard) for guard in study.guards],
         "constraints": [rule.text for rule in study.constraints],
         "knobs": [{**asdict(knob), "about": knobs.about(knob, target)} for knob in study.knobs],
+        **_measured(study),
+        "target": {**_measured(study)["target"], "options": [asdict(option) for option in target.options]},
+        "warnings": list(study.warnings),
+        "notices": list(notices),
+    }
+
+
+def _measured(study: Study) -> dict[str, Any]:
+    """Return what a window of the study measures, as run.json keeps it: two runs that agree in it have the same noise."""
+    target = study.target
+    return {
+        "objective": asdict(study.objective),
         "load": {
             "model": study.load.model,
             "rate": study.load.rate,
@@ -337,11 +357,31 @@ def described(
             "memory_bytes": target.memory_bytes,
             "settings": dict(target.settings),
             "has_admin": target.has_admin,
-            "options": [asdict(option) for option in target.options],
         },
-        "warnings": list(study.warnings),
-        "notices": list(notices),
     }
+
+
+def known_noise(study: Study, results: Path) -> Known | None:
+    """Return the noise that earlier runs under `results` saw where they measured the same on this host; None: unknown."""
+    newest = sorted(
+        (file.parent for file in results.glob("*/*/run.json")), key=lambda folder: folder.name, reverse=True
+    )
+    return earlier.noise_of(study, _on_the_same_ground(study, map(RunFolder, newest)))
+
+
+def _on_the_same_ground(study: Study, found: Iterable[RunFolder]) -> Iterator[tuple[str, History]]:
+    """Yield (run, its ledger) of each run that can be read and measured the same; what cannot be read tells nothing."""
+    machine_id = provenance.machine_id(provenance.machine())
+    asked = {**_measured(study), "baseline": variants.baseline(study).id}
+    for folder in found:
+        try:
+            facts = read_run(folder)
+            facts["baseline"] = facts["baseline"]["id"]
+            facts["target"] = {key: facts["target"][key] for key in asked["target"]}
+            if earlier.same_ground(study, machine_id, facts, asked):
+                yield folder.run_id, read_history(folder)
+        except (StudyError, KeyError, TypeError):
+            continue
 
 
 def read_run(folder: RunFolder) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from harness.diagnose.limits import limit
 from harness.study import quantities
+from harness.study.knobs import PER_CORE
 from harness.study.model import UNSET, Level, Study
 from harness.window.measurement import Figures, HostFacts
 
@@ -80,8 +81,9 @@ class Facts:
 
     @property
     def blocking_cap(self) -> int:
-        """Most threads that the blocking pool may have."""
-        return int(self.values.get("max_blocking_threads", BLOCKING_CAP))
+        """Most threads that the blocking pool may have; of several runtimes each has one."""
+        pools = self.workers if self.values.get("flavor") == PER_CORE else 1
+        return pools * int(self.values.get("max_blocking_threads", BLOCKING_CAP))
 
     @property
     def keep_alive_s(self) -> float:

@@ -46,7 +46,9 @@ def _pool_is_idle(study: Study, record: WindowRecord) -> bool:
 
 def _has_only_workers(study: Study, record: WindowRecord) -> bool:
     threads = None if record.metrics is None else record.metrics.threads
-    workers = 0 if record.in_force.get("flavor") == "current_thread" else record.in_force.get("workers")
+    workers, flavor = record.in_force.get("workers"), record.in_force.get("flavor")
     if not study.target.has_admin or study.target.form != "template" or threads is None or not isinstance(workers, int):
         return False
-    return threads <= workers + OWN_THREADS
+    # Without workers of its own a runtime is driven by the main thread, the first of several too.
+    beside_main = workers if flavor == "multi_thread" else workers - 1
+    return threads <= beside_main + OWN_THREADS

@@ -10,7 +10,7 @@ from harness import variant
 from harness.diagnose.facts import Facts
 from harness.diagnose.finding import Proposal
 from harness.diagnose.rules import Diagnosis
-from harness.study.knobs import TABLE
+from harness.study.knobs import TABLE, built_with, lacking
 from harness.study.model import UNSET, Level
 
 PLAIN = re.compile(r"[a-zA-Z][\w-]*|\d+[a-zA-Z]+")
@@ -44,7 +44,8 @@ def _applies(facts: Facts, knob: str) -> bool:
         return True
     row = TABLE[knob]
     flavor = str(facts.values.get("flavor", "multi_thread"))
-    return flavor in row.flavors and (row.stable or facts.knows("blocking_queue_depth"))
+    lacks = knob in lacking(built_with(facts.values))
+    return flavor in row.flavors and not lacks and (row.stable or facts.knows("blocking_queue_depth"))
 
 
 def _merged(facts: Facts, knob: str, proposals: Sequence[Proposal]) -> Proposal:

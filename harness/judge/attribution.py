@@ -95,7 +95,7 @@ def attribution(study: Study, changed: Mapping[str, Level], records: Sequence[Wi
     counts = {one.knob: sum(cell.label == labels[one.variant.id] for cell in cells) for one in back}
     rows = tuple(_row(study, one, contrasts[one.knob], adjusted, counts[one.knob]) for one in back)
     whole = _contrast(fitted, {_WINNER: 1.0 - len(back)}, [labels[one.variant.id] for one in back], sign=1.0)
-    return Attribution(len({cell.block for cell in cells}), rows, _interaction(study, whole))
+    return Attribution(len({cell.block for cell in cells}), rows, None if whole is None else interaction(study, whole))
 
 
 _WINNER = "winner"
@@ -136,26 +136,25 @@ def _row(
     """Return the row of a knob from winner less set-back, in y: below zero the knob helps."""
     if contrast is None:
         return KnobEffect(one.knob, one.level, None, None, n, None, "not resolved")
-    effect, ends = score.gain(study, contrast.estimate), _ends(study, contrast)
+    effect, interval = score.gain(study, contrast.estimate), ends(study, contrast)
     helps, hurts = (p.get(one.knob) for p in adjusted)
     p_holm = helps if effect >= 0 else hurts
-    if ends is None or p_holm is None or p_holm > FAMILY_ALPHA:
-        return KnobEffect(one.knob, one.level, effect, ends, n, p_holm, "not resolved")
-    return KnobEffect(one.knob, one.level, effect, ends, n, p_holm, "helps" if effect >= 0 else "hurts")
+    if interval is None or p_holm is None or p_holm > FAMILY_ALPHA:
+        return KnobEffect(one.knob, one.level, effect, interval, n, p_holm, "not resolved")
+    return KnobEffect(one.knob, one.level, effect, interval, n, p_holm, "helps" if effect >= 0 else "hurts")
 
 
-def _interaction(study: Study, whole: Contrast | None) -> Interaction | None:
-    """Return the effect of the winner less the sum of its knobs' effects; `whole` is in y: below zero it is more."""
-    if whole is None:
-        return None
-    ends = _ends(study, whole)
+def interaction(study: Study, over: Contrast) -> Interaction:
+    """Return the effect of the whole less the sum of its parts' effects; `over` is in y: below zero it is more."""
+    interval = ends(study, over)
     call: Sum = "not resolved"
-    if ends is not None and (ends[0] > 0 or ends[1] < 0):
-        call = "more than the sum" if ends[0] > 0 else "less than the sum"
-    return Interaction(score.gain(study, whole.estimate), ends, call)
+    if interval is not None and (interval[0] > 0 or interval[1] < 0):
+        call = "more than the sum" if interval[0] > 0 else "less than the sum"
+    return Interaction(score.gain(study, over.estimate), interval, call)
 
 
-def _ends(study: Study, contrast: Contrast) -> tuple[float, float] | None:
+def ends(study: Study, contrast: Contrast) -> tuple[float, float] | None:
+    """Return the two-sided 90 % interval of a contrast as gains, None where no residual is left to tell the noise from."""
     if math.isnan(contrast.error):
         return None
     half = effects.half_width(contrast)

@@ -17,7 +17,7 @@ READING = {4: (0.3, 3.1), 6: (0.4, 2.4), 8: (0.4, 2.2), 10: (0.5, 2.0), 20: (0.6
 """Windows: 5 % and 95 % point of (sigma as read) / (true sigma)."""
 
 K_ONE_LOOK = {6: 5.1, 8: 5.1, 10: 4.8, 12: 4.5, 16: 4.4, 20: 4.25, 30: 4.2, 40: 4.2, 50: 4.1}
-K_TWO_LOOKS = {16: 5.0, 20: 4.75, 30: 4.6, 40: 4.55, 50: 4.55}
+K_TWO_LOOKS = {16: 4.6, 20: 4.5, 30: 4.4, 40: 4.3, 50: 4.3}
 """Pairs: k in MDE = 1 - exp(-k sigma / sqrt(pairs)), for 80 % power."""
 
 TYPICAL_SIGMA = Interval(0.03, 0.10)

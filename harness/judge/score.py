@@ -20,6 +20,7 @@ FIGURE: Mapping[Metric, str] = {
     "p99": "p99_ms",
     "p999": "p999_ms",
     "throughput": "throughput",
+    "capacity": "capacity",
     "cpu_per_request": "cpu_per_request_us",
     "peak_rss": "peak_rss_bytes",
     "threads": "threads",

@@ -30,6 +30,7 @@ ReasonCode = Literal[
     "machine_not_ready",
     "windows_fail",
     "all_inert",
+    "effects_only",
     "out_of_time",
 ]
 """Why the call is what it is, for programs. "judged": the pairs spoke."""

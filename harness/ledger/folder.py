@@ -38,6 +38,14 @@ class RunFolder:
         return f"{within}{owner.name}-{self.path.name}"
 
     @property
+    def results(self) -> Path:
+        """The folder that holds all runs, this one among them."""
+        owner = self.path.parent
+        if owner.name == CONFIRMATIONS:
+            return RunFolder(owner.parent).results
+        return owner.parent.parent if owner.name == DIAGNOSES else owner.parent
+
+    @property
     def run_json(self) -> Path:
         """What was asked, where and with what it runs."""
         return self.path / "run.json"

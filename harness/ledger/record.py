@@ -60,7 +60,7 @@ class DecisionRecord(BaseModel):
 
     k: int
     after: int
-    kind: Literal["suggest", "plan", "notice", "inert", "freeze", "look", "verdict"]
+    kind: Literal["suggest", "plan", "notice", "inert", "restart", "freeze", "look", "verdict"]
     at: float
     content: Mapping[str, Any]
 
@@ -78,6 +78,17 @@ class History(BaseModel):
         found = [record.content for record in self.decisions if record.kind == kind]
         return found[-1] if found else None
 
+    @property
+    def restarts(self) -> tuple[Mapping[str, Any], ...]:
+        """The blocks that were measured again because the host moved."""
+        return tuple(record.content for record in self.decisions if record.kind == "restart")
+
+    @property
+    def set_aside(self) -> frozenset[int]:
+        """The numbers of windows whose block was measured again."""
+        return frozenset(n for restart in self.restarts for n in restart["windows"])
+
     def of_phase(self, phase: Phase) -> tuple[WindowRecord, ...]:
-        """Return the windows of one phase, in order."""
-        return tuple(record for record in self.windows if record.phase == phase)
+        """Return the windows of one phase, in order, without those that were set aside."""
+        aside = self.set_aside
+        return tuple(record for record in self.windows if record.phase == phase and record.n not in aside)

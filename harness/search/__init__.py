@@ -8,16 +8,31 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from harness.ledger.record import History
-from harness.search import attribute, calibrate, confirm, ending, inert, joint, notices, plan, race, screen
+from harness.search import (
+    attribute,
+    calibrate,
+    confirm,
+    ending,
+    inert,
+    interaction,
+    joint,
+    notices,
+    plan,
+    race,
+    restart,
+    screen,
+)
 from harness.search.sizes import Plan
 from harness.study.model import Study
 from harness.variant import Decision, Step
 
 PHASES: dict[str, Callable[[Study, Plan, History], Step | Decision | None]] = {
+    "restart": restart.next_step,
     "calibrate": calibrate.next_step,
     "notice": notices.next_step,
     "inert": inert.next_step,
     "screen": screen.next_step,
+    "interaction": interaction.next_step,
     "search": joint.next_step,
     "race": race.next_step,
     "confirm": confirm.next_step,

@@ -59,6 +59,10 @@ def out_of_time(study: Study, history: History) -> Decision:
     if confirm.usable_pairs(history):
         return confirm.look(study, history, final=True)
     minutes = (study.budget.time_s or 0.0) / 60
+    if plan.tells_effects_only(study):
+        return as_decision(
+            _effects_only(f" The {minutes:.0f} minutes of the budget were over before all was measured.")
+        )
     reason = f"The {minutes:.0f} minutes of the budget were over before a pair was measured: give more time."
     return as_decision(verdict.ended("out_of_time", reason, _tested(history)))
 
@@ -74,9 +78,16 @@ def at_the_end(study: Study, made: Plan, history: History) -> Verdict:
         or_not = " or breaks a constraint" if study.constraints else ""
         reason = f"Every level of this study makes the same program as the baseline{or_not}, so nothing can differ."
         return verdict.ended("no_candidate", reason, call="same")
+    if plan.tells_effects_only(study):
+        return _effects_only()
     if made.pairs == 0:
         return verdict.ended("too_few_pairs", "The plan has no confirmation pairs: give more windows or more time.")
     return _no_candidate(history)
+
+
+def _effects_only(also: str = "") -> Verdict:
+    reason = "The study asks for the effect of each level alone: nothing was confirmed, and nothing is recommended."
+    return verdict.ended("effects_only", reason + also)
 
 
 def as_decision(made: Verdict) -> Decision:

@@ -21,8 +21,8 @@ def next_step(study: Study, plan: Plan, history: History) -> Decision | None:
 
 
 def said(history: History) -> tuple[str, ...]:
-    """Return the notices in the ledger."""
-    return tuple(str(record.content["words"]) for record in history.decisions if record.kind == "notice")
+    """Return the notices in the ledger, those of blocks measured again among them."""
+    return tuple(str(record.content["words"]) for record in history.decisions if record.kind in {"notice", "restart"})
 
 
 def _words(broken: tuple[str, ...]) -> str:

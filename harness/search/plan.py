@@ -17,6 +17,7 @@ from harness.judge import noise, rank
 from harness.judge.effects import one_offs
 from harness.judge.rank import Interval
 from harness.search import sizes
+from harness.search.earlier import Known
 from harness.search.sizes import ALPHA, Plan, Space
 from harness.study import percentiles
 from harness.study.model import Study
@@ -27,6 +28,9 @@ SMALL_SPACE = 64
 
 MOST_COUNTED = 4096
 """Up to this many combinations we look for the few that constraints leave."""
+
+MOST_PAIRS = 1000
+"""More pairs than this are no advice that anybody could follow."""
 
 OVERHEAD_S, DRAIN_S, FIRST_BUILD_S, NEW_VARIANT_S = 1.0, 0.5, 40.0, 1.0
 """Estimated seconds: a window's start and stop, its drain when nothing is stuck, the first build, a further one."""
@@ -48,8 +52,13 @@ def plan(study: Study) -> Plan:
 
 
 def can_claim(study: Study, plan: Plan) -> bool:
-    """Whether the plan's pairs can show anything; true where no level makes another program, as nothing is asked then."""
-    return plan.pairs >= rank.fewest_pairs(ALPHA) or _space(study).variants == 0
+    """Whether the plan's pairs can show anything; true where none are asked for, or no level makes another program."""
+    return plan.pairs >= rank.fewest_pairs(ALPHA) or tells_effects_only(study) or _space(study).variants == 0
+
+
+def tells_effects_only(study: Study) -> bool:
+    """Whether the study asks for the effect of each level and for no confirmation."""
+    return study.phases is not None and study.phases.confirm == 0
 
 
 def seconds_per_window(study: Study) -> float:
@@ -92,12 +101,16 @@ def from_json(content: Mapping[str, Any]) -> Plan:
     return Plan(**{**known, "notes": tuple(content["notes"])})
 
 
-def in_words(study: Study, plan: Plan) -> tuple[str, ...]:
-    """Return the plan as lines for people: windows, minutes, phases, the smallest gain, notes."""
+def in_words(study: Study, plan: Plan, known: Known | None = None) -> tuple[str, ...]:
+    """Return the plan as lines for people: windows, minutes, phases, the smallest gain, notes.
+
+    The smallest gain is that of the noise that earlier runs are `known` to have had, else that of a usual range.
+    """
     blocks = f"{plan.screen_blocks} x ({plan.one_offs} levels + {plan.screen_baselines} baseline)"
     phases = {
         "calibrate": plan.calibrate,
         f"screen {blocks}": plan.screen,
+        f"single winners together {plan.interaction} x at most {plan.together}": plan.at_most_together,
         "search": plan.search,
         "race": plan.race,
         f"{plan.pairs} pairs": 2 * plan.pairs,
@@ -106,10 +119,18 @@ def in_words(study: Study, plan: Plan) -> tuple[str, ...]:
     declared = " and ".join(str(look) for look in plan.looks)
     return (
         f"plan: {plan.windows} windows, about {math.ceil(cost_seconds(study, plan) / 60)} minutes ({sizes})",
-        *((f"looks at {declared} pairs; {_visible_words(plan)}",) if plan.pairs else ()),
+        *((f"looks at {declared} pairs; {_visible_words(plan, known)}",) if plan.pairs else ()),
         *_attribution_words(study, plan),
-        *plan.notes,
+        *_notes_by(study, plan, known),
     )
+
+
+def _notes_by(study: Study, plan: Plan, known: Known | None) -> tuple[str, ...]:
+    """Return the notes, what is said of the smallest gain being by the noise that is known, where it is."""
+    if known is None:
+        return plan.notes
+    supposed, told = _visible_note(study, plan), _visible_note(study, plan, known)
+    return (*(note for note in plan.notes if note != supposed), *((told,) if told else ()))
 
 
 def _attribution_words(study: Study, plan: Plan) -> tuple[str, ...]:
@@ -122,30 +143,43 @@ def _attribution_words(study: Study, plan: Plan) -> tuple[str, ...]:
     return ()
 
 
-def _visible_words(plan: Plan) -> str:
-    visible = smallest_visible(plan)
+def _visible_words(plan: Plan, known: Known | None) -> str:
+    sigma = noise.TYPICAL_SIGMA if known is None else known.range
+    visible = smallest_visible(plan, sigma)
     assert visible is not None  # noqa: S101 - asked only where there are pairs
-    sigma = noise.TYPICAL_SIGMA
+    if known is None:
+        return (
+            f"the smallest gain likely to be seen is {visible.low:.1%} where windows vary by {sigma.low:.0%}, "
+            f"{visible.high:.1%} where they vary by {sigma.high:.0%}"
+        )
+    likely = _visible_at(plan, known.sigma)
+    runs = f"{len(known.runs)} earlier runs" if len(known.runs) > 1 else f"run {known.runs[0]}"
     return (
-        f"the smallest gain likely to be seen is {visible.low:.1%} where windows vary by {sigma.low:.0%}, "
-        f"{visible.high:.1%} where they vary by {sigma.high:.0%}"
+        f"the smallest gain likely to be seen is {likely:.1%} ({visible.low:.1%} to {visible.high:.1%}): windows vary by "
+        f"{known.sigma:.1%} ({sigma.low:.1%} to {sigma.high:.1%}) in {known.windows} A/A windows of {runs} here"
     )
+
+
+def _visible_at(plan: Plan, sigma: float) -> float:
+    visible = noise.smallest_visible(sigma, plan.pairs, len(plan.looks))
+    return 0.0 if visible is None else visible
 
 
 def _space(study: Study) -> Space:
     """Count the different variants that are permitted, as long as they are few."""
     levels = [knob.levels for knob in study.knobs]
-    single, combinations = len(one_offs(study)), math.prod(len(of_knob) for of_knob in levels)
+    tried, combinations = one_offs(study), math.prod(len(of_knob) for of_knob in levels)
+    single, searched = len(tried), len({one_off.knob for one_off in tried})
     if combinations > (MOST_COUNTED if study.constraints else SMALL_SPACE):
-        return Space(single, None)
+        return Space(single, None, searched)
     base, different = variant.baseline(study).id, set()
     for levels_of in itertools.product(*levels):
         made = variant.of(study, dict(zip(study.knob_names, levels_of, strict=True)))
         if made.id != base and variant.permitted(study, made):
             different.add(made.id)
         if len(different) >= max(SMALL_SPACE, single):
-            return Space(single, None)
-    return Space(single, len(different))
+            return Space(single, None, searched)
+    return Space(single, len(different), searched)
 
 
 def _notes(study: Study, first: Plan, made: Plan) -> tuple[str, ...]:
@@ -192,13 +226,50 @@ def _constraints_note(study: Study) -> str:
     return f"The constraints leave {left_out} of {len(free)} single levels out; the search may still combine them."
 
 
-def _visible_note(study: Study, made: Plan) -> str:
-    visible = smallest_visible(made)
-    if visible is None or visible.low <= study.min_effect:
+def _visible_note(study: Study, made: Plan, known: Known | None = None) -> str:
+    """Return what to change where the pairs cannot see `min_effect`: by the known noise, else on a quiet machine."""
+    sigma = noise.TYPICAL_SIGMA.low if known is None else known.sigma
+    visible = _visible_at(made, sigma)
+    if visible <= study.min_effect:
         return ""
+    where = "even on a quiet machine " if known is None else "with the noise seen here "
     return (
-        f"min_effect is {study.min_effect:.1%}, but even on a quiet machine only gains above {visible.low:.1%} are "
-        "likely to be confirmed: give more windows, longer windows, fewer knobs, or a lower percentile."
+        f"min_effect is {study.min_effect:.1%}, but {where}only gains above {visible:.1%} are likely to be confirmed. "
+        f"{_more_pairs(study, sigma)} {_longer_windows(study, sigma, visible)}"
+    )
+
+
+def _more_pairs(study: Study, sigma: float) -> str:
+    """Return how many pairs see `min_effect`, and the budget that has them."""
+    enough = next((n for n in range(1, MOST_PAIRS + 1) if _sees(study, sigma, n)), None)
+    if enough is None:
+        return f"Not even {MOST_PAIRS} pairs would see that: raise min_effect."
+    if study.phases is not None:
+        return f"{enough} pairs would see that (phases.confirm: {enough})."
+    least = next(made for made in sizes.growing(_space(study)) if made.pairs >= enough)
+    minutes = math.ceil(cost_seconds(study, least) / 60)
+    return f"{enough} pairs would see that: {least.windows} windows, about {minutes} minutes."
+
+
+def _sees(study: Study, sigma: float, pairs: int) -> bool:
+    visible = noise.smallest_visible(sigma, pairs, len(sizes.looks(pairs)[0]))
+    return visible is not None and visible <= study.min_effect
+
+
+def _longer_windows(study: Study, sigma: float, visible: float) -> str:
+    """Return what else helps: where counting too few requests makes most of the noise, windows that count more."""
+    metric, floor = study.objective.metric, _sampling_floor(study)
+    lower = [name for name, quantile in QUANTILE.items() if quantile < QUANTILE.get(metric, 0.0)]
+    if floor is None or floor**2 < sigma**2 / 2:
+        other = f", a lower percentile than {metric}" if lower else ""
+        return (
+            f"Or give fewer knobs{other}, or a larger min_effect; a quieter machine helps more than longer windows do."
+        )
+    longer = study.window.measure_s * (math.log1p(-visible) / math.log1p(-study.min_effect)) ** 2
+    other = f" {lower[-1]} instead of {metric}," if lower else ""
+    return (
+        f"Most of the noise is that of {metric} from so few requests (at least {floor:.1%}), so longer windows help "
+        f"(window.measure: {longer:.0f}s), or{other} or a larger min_effect."
     )
 
 

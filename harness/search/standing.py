@@ -43,8 +43,9 @@ class Relative:
 
 
 def explored(history: History) -> tuple[WindowRecord, ...]:
-    """Return all windows taken before the confirmation."""
-    return tuple(record for record in history.windows if record.phase in EXPLORING)
+    """Return all windows taken before the confirmation, without those that were set aside."""
+    aside = history.set_aside
+    return tuple(record for record in history.windows if record.phase in EXPLORING and record.n not in aside)
 
 
 def relative(study: Study, records: Sequence[WindowRecord]) -> list[Relative]:

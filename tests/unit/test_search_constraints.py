@@ -85,6 +85,7 @@ def test_constraints_that_leave_nothing_are_said_before_the_first_window_and_end
     assert (verdict.call, "or breaks a constraint" in verdict.reason) == ("same", True)
 
 
+@pytest.mark.slow
 def test_where_the_sampler_finds_nothing_that_is_permitted_a_permitted_draw_stands_in():
     rare = "worker_threads == 16 and max_blocking_threads == 8 and event_interval == 511 or worker_threads == unset"
     study = ruled(fake_study(knobs=(SIX_KNOBS[0], SIX_KNOBS[1], SIX_KNOBS[4])), rare)

@@ -9,6 +9,7 @@ from harness.search.mirror import Mirror
 from harness.study.model import Objective
 from harness.window.measurement import Validity
 
+pytestmark = pytest.mark.slow  # each study is written to a real storage
 STUDY = quick_study()
 SPOILED = lambda n, _step: (Validity.INVALID, "busy") if n == 7 else None  # noqa: E731
 _, DONE = run_study(STUDY, Fake(quick, Noise(1, 0.05), faults=SPOILED))

@@ -50,7 +50,7 @@ def test_quickstart_has_28_windows_as_its_phases_say():
     assert (made.windows, shape(made), made.screen_baselines) == (28, (4, 8, 4, 0, 6), 1)
 
 
-@pytest.mark.parametrize(("pairs", "expected"), [(15, ((15,), (0.05,))), (16, ((8, 16), (0.025, 0.025)))])
+@pytest.mark.parametrize(("pairs", "expected"), [(15, ((15,), (0.05,))), (16, ((8, 16), (0.01, 0.04)))])
 def test_below_16_pairs_there_is_one_look(pairs, expected):
     assert sizes.looks(pairs) == expected
 

@@ -66,6 +66,7 @@ def test_every_prefix_of_the_ledger_names_the_step_that_was_run(name):
     assert [*steps, None] == named
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STUDIES)
 def test_an_interrupted_run_ends_like_an_uninterrupted_one(name):
     study, fake = STUDIES[name]
@@ -112,6 +113,7 @@ def test_every_step_says_where_it_belongs():
     assert any(isinstance(step, Decision) for step in steps)
 
 
+@pytest.mark.slow
 def test_a_next_step_late_in_a_long_run_is_quick(record_property):
     """The time itself is recorded, not asserted; what is asserted is that it needs no memory of former calls."""
     study = fake_study(budget=Budget(200, None))
