@@ -10,9 +10,20 @@ import click
 
 @click.command("check", epilog="Example: harness check studies/quickstart.yaml")
 @click.argument("study", type=click.Path(path_type=Path))
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    help="Where earlier runs are.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
-def command(study: Path, as_json: bool) -> None:
-    """Load STUDY, name every fault, and print its plan, its cost in minutes and the smallest effect it can see."""
+def command(study: Path, results: Path, *, as_json: bool) -> None:
+    """Load STUDY, name every fault, and print its plan, its cost in minutes and the smallest effect it can see.
+
+    How much windows vary is taken from earlier runs that measured the same here, where there are any.
+    """
+    from harness import opening
     from harness.search import plan
     from harness.study import load
 
@@ -20,12 +31,13 @@ def command(study: Path, as_json: bool) -> None:
     if not loaded.knobs:
         _say_that_there_is_no_plan_yet(study, as_json=as_json)
         return
-    planned = plan.plan(loaded)
+    planned, known = plan.plan(loaded), opening.known_noise(loaded, results)
     if as_json:
-        click.echo(json.dumps(plan.to_json(loaded, planned), indent=1))
+        noise = None if known is None else known.to_json()
+        click.echo(json.dumps({**plan.to_json(loaded, planned), "known_noise": noise}, indent=1))
         return
     click.echo(f"{study}: no fault found")
-    for line in (*plan.in_words(loaded, planned), *(f"warning: {warning}" for warning in loaded.warnings)):
+    for line in (*plan.in_words(loaded, planned, known), *(f"warning: {warning}" for warning in loaded.warnings)):
         click.echo(line)
 
 

@@ -22,6 +22,7 @@ PHASE_WORDS = {
     "race": "race of the best",
     "confirm": "confirmation pairs",
     "attribute": "attribution",
+    "interaction": "single winners together",
 }
 
 
@@ -97,7 +98,7 @@ class Progressing:
         del study, history
         if self.quiet:
             return
-        if record.kind in {"notice", "inert"}:
+        if record.kind in {"notice", "inert", "restart"}:
             self._line(f"          {record.content['words']}")
         if record.kind == "freeze":
             values = record.content.get("winner") or {}
@@ -139,6 +140,8 @@ def _unit(metric: str, value: float) -> str:
         return f"{value / 2**20:.3g} MiB"
     if metric == "cpu_per_request":
         return f"{value:.3g} us"
+    if metric == "capacity":
+        return f"{value:,.0f}/s"
     return f"{value:.4g}"
 
 

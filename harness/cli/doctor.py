@@ -51,7 +51,9 @@ def _floor_words() -> str:
 
     found = calibration.kept()
     if found is None:
-        return "         not calibrated: harness doctor --calibrate measures the noise floor of this host in a minute"
+        return (
+            "         not calibrated: harness doctor --calibrate measures the noise floor of this host in two minutes"
+        )
     ceilings = ", ".join(f"{name} {one.ceiling:,.0f}/s" for name, one in found.engines.items())
     return f"         calibrated: the engines hold {ceilings}"
 

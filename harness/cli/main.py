@@ -18,6 +18,7 @@ COMMANDS = {
     "optimize": "Run a study to its verdict and write the report.",
     "confirm": "Take fresh pairs for a variant of a finished run.",
     "diagnose": "Run the baseline only and name what is wrong, why, and which knobs are worth screening.",
+    "claims": "Put the tuning checklist's statements to the test and write the table.",
     "check": "Show a study's plan, its cost and the smallest effect it can see; run nothing.",
     "report": "Make the report of a run again, from its folder alone.",
     "export": "Print alert rules or a dashboard for production, with limits derived from a confirmed run.",

@@ -14,7 +14,7 @@ import click
 def command(run: Path, as_json: bool) -> None:
     """Make report.html, runbook.md, summary.json and recommended/ of RUN again; nothing but the folder is read.
 
-    Of a diagnosis: diagnosis.html and diagnosis.json.
+    Of a diagnosis: diagnosis.html and diagnosis.json. Of a folder of runs, such as results: its index.html.
     """
     from harness import report
     from harness.ledger.folder import DIAGNOSES
@@ -24,6 +24,10 @@ def command(run: Path, as_json: bool) -> None:
     if run.resolve().parent.name == DIAGNOSES:
         content = diagnosis.write(run)
         click.echo(json.dumps(content, indent=1) if as_json else f"diagnosis: {run / diagnosis.PAGE}")
+        return
+
+    if not (run / "run.json").exists() and any(run.glob("*/*/run.json")):
+        click.echo(f"all runs: {report.write_index(run)}")
         return
 
     summary = report.write(run)

@@ -69,13 +69,14 @@ class Mirrored:
 
 def run(opened: Opened, planned: Plan, again: str, *, quiet: bool, mirror: Mirror | None = None) -> None:
     """Carry the run out from wherever its ledger stands; `again` is the command that goes on after an interruption."""
-    from harness import loop
+    from harness import loop, opening
     from harness.cli.console import Progressing, say
     from harness.search import plan
 
     study, folder = opened.study, opened.ledger.folder.path
     if not quiet:
-        for line in (*opened.words, *plan.in_words(study, planned)):
+        known = opening.known_noise(study, folder.parent.parent)
+        for line in (*opened.words, *plan.in_words(study, planned, known)):
             say(line)
     seconds = plan.seconds_per_window(study)
     try:
@@ -103,6 +104,7 @@ def finish(opened: Opened, *, as_json: bool, fail_on: tuple[str, ...]) -> None:
     else:
         click.echo(f"\n{headline(folder)}\n")
         click.echo(f"report:  {folder / 'report.html'}\nrunbook: {folder / 'runbook.md'}")
+    report.write_index(opened.ledger.folder.results)
     verdict = Verdict.from_json(opened.ledger.history.decision("verdict") or {})
     if verdict.call in fail_on:
         raise ConditionMet(f"the verdict is {verdict.call}, which --fail-on names: {verdict.reason}")

@@ -38,7 +38,8 @@ def finished(chart: alt.TopLevelMixin, above: int = 0) -> Spec:
         "titleFontSize": 12,
         "titleFontWeight": "normal",
     }
-    spec: Spec = chart.to_dict()
+    # Altair would check each node against its schema, a quarter of a page's time; a test does that for every chart.
+    spec: Spec = chart.to_dict(validate=False)
     spec["config"] = {
         "aria": False,
         "background": None,

@@ -21,6 +21,7 @@ UNITS = {
     "p99": "ms",
     "p999": "ms",
     "throughput": "requests/s",
+    "capacity": "requests/s",
     "answered": "%",
     "cpu_per_request": "µs",
     "peak_rss": "MiB",

@@ -61,6 +61,7 @@ def html(run: Run) -> str:
 def _content(run: Run) -> dict[str, Any]:
     effects = tables.effects(run)
     chosen, told = recommended.variant(run), tables.attribution(run)
+    together = tables.singles_together(run)
     return {
         "style": Markup((HERE / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
         "study": run.study,
@@ -77,6 +78,8 @@ def _content(run: Run) -> dict[str, Any]:
         "rust": None if chosen is None else recommended.runtime_rs(run, chosen),
         "effects": effects,
         "knob_effects": tables.knob_effects(run, told),
+        "together": tables.together_row(run, together),
+        "adding_up": tables.adding_up(run, together),
         "interaction": tables.interaction(told),
         "figures": tables.figures(run),
         "settings": places.settings(run),

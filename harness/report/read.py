@@ -28,6 +28,7 @@ from harness.study.model import (
     Budget,
     Declared,
     Guard,
+    Keep,
     Knob,
     Level,
     Load,
@@ -237,8 +238,9 @@ def _study(facts: Mapping[str, Any]) -> Study:
 
 
 def _objective(content: Mapping[str, Any]) -> Objective:
-    second = content.get("second")
-    return Objective(**{**content, "second": None if second is None else _objective(second)})
+    second, keep = content.get("second"), content.get("keep")
+    made = {"second": None if second is None else _objective(second), "keep": None if keep is None else Keep(**keep)}
+    return Objective(**{**content, **made})
 
 
 def _target(facts: Mapping[str, Any]) -> Target:

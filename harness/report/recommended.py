@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from harness.ledger import provenance
 from harness.report import files
 from harness.report.read import Run
 
@@ -39,7 +40,7 @@ def variant(run: Run) -> str | None:
 def description(run: Run, variant_id: str) -> dict[str, Any]:
     """Return variant.json: what the recommended variant sets, and with which versions it was measured."""
     measured = kept_description(run, variant_id)
-    better = run.recommends_winner
+    better, pinned = run.recommends_winner, pinned_tokio(run)
     values = next(
         (record.values for record in run.history.windows if record.variant == variant_id), run.baseline.values
     )
@@ -53,9 +54,16 @@ def description(run: Run, variant_id: str) -> dict[str, Any]:
         "settings": dict(run.study.target.settings),
         "environment": environment(run, variant_id),
         "program_sha256": measured.get("program_sha256"),
-        "versions": dict(run.versions),
+        "versions": {**run.versions, **({"tokio": pinned} if pinned else {})},
         "found_on": {"cores": run.study.target.cpus, "cpu_model": run.host.get("cpu_model"), "backend": run.backend},
     }
+
+
+def pinned_tokio(run: Run) -> str | None:
+    """Return the exact version of Tokio that is recommended, None where that is the baseline's."""
+    chosen = variant(run)
+    lock = run.folder.path / "variants" / str(chosen) / "Cargo.lock"
+    return None if chosen is None else provenance.locked_version(lock, "tokio")
 
 
 def environment(run: Run, variant_id: str) -> dict[str, str]:

@@ -13,6 +13,7 @@ from harness.report import files, formats, places, recommended, tables, words
 from harness.report.confirmations import confirmations
 from harness.report.read import Run, change_words
 from harness.search import inert
+from harness.study import knobs
 
 CHECKS: Mapping[str, str] = {
     "worker_threads": "`num_workers` of the runtime's metrics is what you set, and `worker_total_busy_duration` shows "
@@ -22,7 +23,9 @@ CHECKS: Mapping[str, str] = {
     "thread_keep_alive": "`num_idle_blocking_threads` between bursts is what you are willing to keep.",
     "event_interval": "`worker_poll_count` by second does not fall, and latency under many open sockets does not rise.",
     "global_queue_interval": "`global_queue_depth` stays near 0 under your peak.",
-    "flavor": "the process has the number of threads that the flavor means, and one core is enough at your peak.",
+    "flavor": "the process has the number of threads that the flavor means, and one core is enough at your peak; on "
+    "thread_per_core no worker is much busier than another, for the kernel spreads connections by chance and never moves one.",
+    "tokio": "the exact version in the lock file of what is deployed; a later `cargo update` moves it again.",
     "thread_stack_size": "no crash by stack overflow in a day of real requests.",
 }
 """Knob -> what to look at in production after it was changed."""
@@ -64,6 +67,7 @@ def _content(run: Run) -> dict[str, Any]:
     verdict = run.verdict
     chosen = recommended.variant(run)
     rust = None if chosen is None else recommended.runtime_rs(run, chosen)
+    pinned = recommended.pinned_tokio(run)
     effects, told = tables.effects(run), tables.attribution(run)
     changed = [row for row in places.settings(run) if verdict is not None and row.name in verdict.winner]
     options = {option.name for option in run.study.target.options}
@@ -75,19 +79,22 @@ def _content(run: Run) -> dict[str, Any]:
         "better": run.recommends_winner,
         "finished": verdict is not None,
         "changed": changed,
-        "runtime_changed": any(row.name not in options for row in changed),
+        "runtime_changed": any(row.name not in {*options, "tokio"} for row in changed),
+        "pinned": pinned,
+        "per_core": verdict is not None and verdict.winner.get("flavor") == knobs.PER_CORE,
         "options": _options(run, chosen),
         "rust": (rust or "").splitlines(),
         "checks": _checks(run),
         "effects": effects,
         "knob_effects": tables.knob_effects(run, told),
+        "adding_up": tables.adding_up(run, tables.singles_together(run)),
         "interaction": tables.interaction(told),
         "figures": tables.figures(run),
         "steps": words.next_steps(run, tuple(row.effect for row in effects), told),
         "ruled_out": _ruled_out(run),
         "metric": formats.metric(run.study.objective.metric, run.study.objective.of),
         "side": "lower" if run.study.objective.direction == "minimize" else "higher",
-        "tokio": run.versions.get("tokio") or "unknown",
+        "tokio": pinned or run.versions.get("tokio") or "unknown",
         "cores_words": words.cores(run),
         "run_id": run.id,
         "confirmations": confirmations(run),

@@ -12,6 +12,7 @@ from typing import Any
 
 from harness.judge import second
 from harness.judge.attribution import Attribution
+from harness.judge.interaction import Check
 from harness.judge.verdict import Verdict
 from harness.ledger.record import WindowRecord
 from harness.report import files, read, tables, timing, words
@@ -54,6 +55,7 @@ def summary(run: Run) -> dict[str, Any]:
         "headline": words.headline(run),
         "verdict": _verdict(run.verdict),
         "effects": [_effect(row) for row in tables.effects(run)],
+        "together": _together(tables.singles_together(run)),
         "attribution": _attribution(tables.attribution(run)),
         "windows": {"total": len(windows), **_counts(windows)},
         "phases": dict(Counter(record.phase for record in windows)),
@@ -125,6 +127,24 @@ def _attribution(told: Attribution | None) -> dict[str, Any] | None:
         "interaction": None
         if whole is None
         else {"estimate": _finite(whole.estimate), "interval": _ends(whole.interval), "call": whole.call},
+    }
+
+
+def _together(seen: Check | None) -> dict[str, Any] | None:
+    """Return what the single winners do together against the sum of their effects, as gains; None: not measured."""
+    if seen is None:
+        return None
+    return {
+        "levels": dict(seen.levels),
+        "blocks": seen.blocks,
+        "effect": _finite(seen.together),
+        "interval": _ends(seen.interval),
+        "sum": _finite(seen.sum),
+        "interaction": {
+            "estimate": _finite(seen.interaction.estimate),
+            "interval": _ends(seen.interaction.interval),
+            "call": seen.interaction.call,
+        },
     }
 
 

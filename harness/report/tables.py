@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from harness import variant as variants
 from harness.judge import attribution as judge_attribution
 from harness.judge import effects as judge_effects
+from harness.judge import interaction as judge_interaction
 from harness.judge import score, second
 from harness.judge.attribution import Attribution, KnobEffect
 from harness.judge.effects import Effect
+from harness.judge.interaction import Check
 from harness.ledger.record import History, WindowRecord
 from harness.report import formats, words
 from harness.report.read import Run, change_words, level_words
@@ -79,6 +81,44 @@ def effects(run: Run) -> tuple[EffectRow, ...]:
     return tuple(
         _effect_row(run, effect)
         for effect in judge_effects.screen(searched, _with_ids_of_today(run, {"calibrate", "screen"}))
+    )
+
+
+def singles_together(run: Run) -> Check | None:
+    """Return what the single winners of the screen do together, None where that was not measured."""
+    searched, history = inert.without(run.study, run.history), _with_ids_of_today(run, {"calibrate", "screen"})
+    if not run.history.of_phase("interaction"):
+        return None
+    found = judge_interaction.singles(searched, judge_effects.screen(searched, history))
+    checked = _with_ids_of_today(run, {"interaction"}).windows
+    return None if found is None else judge_interaction.check(searched, found, checked)
+
+
+def together_row(run: Run, seen: Check | None) -> tuple[str, str, str]:
+    """Return (label, change, interval) of all single winners together, empty words where it was not measured."""
+    if seen is None:
+        return "", "", ""
+    label = ", ".join(f"{knob} = {level_words(level)}" for knob, level in seen.levels.items())
+    low, high = words.change_ends(run, seen.interval or (None, None))
+    changed = formats.percent(words.change(run, seen.together), words.interval_width((low, high)), plus=True)
+    return label, changed, "" if seen.interval is None else formats.change_range(low, high)
+
+
+def adding_up(run: Run, seen: Check | None) -> str:
+    """Return whether the single winners add up, as a sentence; empty where that was not measured."""
+    if seen is None or seen.interaction.interval is None:
+        return ""
+    summed = formats.percent(words.change(run, seen.sum), plus=True)
+    beside = (
+        f"the sum of their own effects, measured beside it in {seen.blocks} blocks, is {summed} (added as logarithms)"
+    )
+    low, high = words.change_ends(run, seen.interaction.interval)
+    if seen.interaction.call == "not resolved":
+        return f"Interaction {_not_resolved(seen.interaction.interval)}: {beside}."
+    says = "more" if seen.interaction.call == "more than the sum" else "less"
+    return (
+        f"The winners interact: together they do {says} than they do apart; {beside}, and the rest "
+        f"({formats.change_range(low, high)}) is their interaction. Judge them together, not one by one."
     )
 
 
@@ -168,6 +208,7 @@ _ROWS = (
     "p99_ms",
     "p999_ms",
     "throughput",
+    "capacity",
     "error_ratio",
     "cpu_per_request_us",
     "peak_rss_bytes",
@@ -182,10 +223,11 @@ _METRICS = {field: metric for metric, field in score.FIGURE.items()}
 
 def _with_ids_of_today(run: Run, phases: Collection[str]) -> History:
     """Return the windows of some phases with variant ids as this version makes them: older runs keep their effects."""
+    aside = run.history.set_aside
     renamed = tuple(
         record.model_copy(update={"variant": variants.of(run.study, _whole(run, record.values)).id})
         for record in run.history.windows
-        if record.phase in phases
+        if record.phase in phases and record.n not in aside
     )
     return History(windows=renamed)
 

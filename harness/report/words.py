@@ -12,7 +12,7 @@ from harness.judge.effects import Effect
 from harness.judge.verdict import Verdict
 from harness.report import formats
 from harness.report.read import Run, change_words
-from harness.search import notices
+from harness.search import notices, restart
 from harness.study.model import Objective
 
 FALSE_CLAIMS = (
@@ -47,6 +47,10 @@ def headline(run: Run) -> str:
         return f"{_metric(run)} at least {_bound(run, verdict.at_least)} {_with(verdict)}"
     if verdict.call == "worse" and verdict.interval[1] is not None:
         return f"Worse: {_metric(run)} at least {_bound(run, verdict.interval[1])} {_with(verdict)}"
+    if verdict.reason_code == "effects_only":
+        return (
+            f"A table of effects on {_metric(run)}: each level alone against the baseline, nothing was to be confirmed"
+        )
     return f"No change: {_no_change(run, verdict)}"
 
 
@@ -82,7 +86,7 @@ def remarks(run: Run) -> tuple[str, ...]:
             said.append(f"The gain may be less than the {least} that the study asks for (min_effect).")
     elif verdict.reason_code != "judged" and verdict.reason:
         said.append(verdict.reason)
-    said += notices.said(run.history)
+    said += [*notices.said(run.history), *restart.said(run.study, run.history)]
     advice = cores_advice(run)
     return (*said, advice) if advice else tuple(said)
 
@@ -147,6 +151,11 @@ def next_steps(run: Run, effects: tuple[Effect, ...], told: Attribution | None =
         return (
             "Keep the baseline, unless the limit that does not hold matters less to you than the gain.",
             "In that case change the guard in the study and run it again; the claim then rests on fresh pairs.",
+        )
+    if verdict.reason_code == "effects_only":
+        return (
+            "Keep the baseline until a change is confirmed: an effect of this table is no claim.",
+            "To have one confirmed give the study phases.confirm, or a budget instead of its phases, and run it again.",
         )
     if verdict.call == "inconclusive":
         return (

@@ -1,8 +1,10 @@
+import inspect
 import json
 import math
 import re
 from pathlib import Path
 
+import altair as alt
 import pytest
 
 from harness.report import charts, drawing
@@ -19,12 +21,32 @@ POINTS = [
 SIDE = Percentiles((0.1, 0.5, 0.9), (1.0, 2.0, 30.0), (0.9, 1.9), (1.1, 2.2), 1000, 6)
 
 
+SERIES = Series("cpu", "CPU", "cores", (0.0, 1.0), (0.1, 0.2))
+EVERY = {
+    "in_order": charts.in_order(POINTS, "p95, ms", drawing.WIDE),
+    "intervals": charts.intervals(ROWS, "change of p95", drawing.WIDE, 0.05),
+    "latency": charts.latency({"baseline": SIDE, "tested": SIDE}, drawing.WIDE),
+    "server": charts.server({"baseline": SERIES, "tested": SERIES}, 7.0),
+}
+
+
 def layers(spec, mark):
     return [layer for layer in spec["layer"] if layer["mark"]["type"] == mark]
 
 
 def values(spec, layer):
     return spec["datasets"][layer.get("data", spec.get("data"))["name"]]
+
+
+def test_every_kind_of_chart_is_among_those_that_are_checked():
+    made = {name for name, one in vars(charts).items() if inspect.isfunction(one) and one.__module__ == charts.__name__}
+
+    assert {name for name in made if not name.startswith("_")} == EVERY.keys()
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_specification_keeps_to_the_schema_of_vega_lite(name):
+    alt.TopLevelSpec.from_dict({key: value for key, value in EVERY[name].items() if key != "config"})
 
 
 def test_every_effect_is_drawn_with_its_interval():
@@ -97,9 +119,7 @@ def test_latency_lines_differ_by_dash_and_have_the_range_of_windows():
 
 
 def test_one_side_alone_can_be_drawn():
-    series = Series("cpu", "CPU", "cores", (0.0, 1.0), (0.1, 0.2))
-
-    assert "<svg" in drawing.svg(charts.server({"tested": series}, 7.0))
+    assert "<svg" in drawing.svg(charts.server({"tested": SERIES}, 7.0))
     assert "<svg" in drawing.svg(charts.latency({"baseline": SIDE}, drawing.NARROW))
 
 

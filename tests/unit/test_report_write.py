@@ -9,32 +9,44 @@ from harness.errors import MachineError
 from harness.judge import verdict
 from harness.ledger.folder import RunFolder
 from harness.ledger.ledger import Ledger
-from harness.report.summary import headline
+from harness.report import read, recommended, summary
+from harness.report import runbook as runbooks
 from harness.variant import Decision
 
-EVERY = {"report.html", "runbook.md", "summary.json", "recommended"}
+EVERY = {"report.html", "runbook.md", "summary.json", "junit.xml", "recommended"}
 
 
 def digest(file):
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def test_a_finished_run_gets_every_file(tmp_path):
-    folder = canned_run.write(tmp_path)
-    report.write(folder)
+@pytest.fixture(scope="module")
+def win(tmp_path_factory):
+    """Return the folder of a finished run with its report, and the summary that was returned; nobody changes it."""
+    folder = canned_run.write(tmp_path_factory.mktemp("win"))
+    return folder, report.write(folder)
+
+
+def recommend(folder):
+    recommended.write(read.run(folder))
+
+
+def test_a_finished_run_gets_every_file(win):
+    folder, _ = win
 
     assert {file.name for file in folder.iterdir()} >= EVERY
+    assert {file.name for file in (folder / "recommended").iterdir()} >= {"runtime.rs", "variant.json"}
     assert [file.name for file in folder.rglob("*.draft")] == []
 
 
-def test_the_summary_returned_is_the_one_written(tmp_path):
-    folder = canned_run.write(tmp_path)
+def test_the_summary_returned_is_the_one_written(win):
+    folder, told = win
 
-    assert report.write(folder) == json.loads((folder / "summary.json").read_text())
+    assert told == json.loads((folder / "summary.json").read_text())
 
 
-def test_the_summary_has_the_keys_that_other_programs_rely_on(tmp_path):
-    summary = report.write(canned_run.write(tmp_path))
+def test_the_summary_has_the_keys_that_other_programs_rely_on(win):
+    _, summary = win
 
     assert {"schema", "study", "backend", "objective", "verdict", "windows", "timing"} <= summary.keys()
     assert {
@@ -51,10 +63,10 @@ def test_the_summary_has_the_keys_that_other_programs_rely_on(tmp_path):
     assert {"wall_s", "measuring_s", "overhead_per_window_s"} <= summary["timing"].keys()
 
 
-def test_the_headline_of_a_folder_is_the_one_of_its_summary(tmp_path):
-    folder = canned_run.write(tmp_path)
+def test_the_headline_of_a_folder_is_the_one_of_its_summary(win):
+    folder, told = win
 
-    assert report.write(folder)["headline"] == headline(folder)
+    assert told["headline"] == summary.headline(folder)
 
 
 def test_an_unfinished_run_gets_a_page_but_no_summary_file(tmp_path):
@@ -69,7 +81,7 @@ def test_an_unfinished_run_gets_a_page_but_no_summary_file(tmp_path):
 
 def test_the_recommended_file_is_the_one_that_was_measured(tmp_path):
     folder = canned_run.write(tmp_path, tested=canned_run.BOTH)
-    report.write(folder)
+    recommend(folder)
     measured = folder / "variants" / canned_run.variant(canned_run.BOTH).id / "runtime.rs"
 
     assert digest(measured) == digest(folder / "recommended" / "runtime.rs")
@@ -77,7 +89,7 @@ def test_the_recommended_file_is_the_one_that_was_measured(tmp_path):
 
 def test_the_recommended_variant_has_options_settings_and_versions_apart(tmp_path):
     folder = canned_run.write(tmp_path, tested=canned_run.BOTH)
-    report.write(folder)
+    recommend(folder)
     told = json.loads((folder / "recommended" / "variant.json").read_text())
 
     assert (told["runtime"], told["options"]) == ({"worker_threads": 4}, {"fraud_check": "spawn_blocking"})
@@ -88,14 +100,33 @@ def test_the_recommended_variant_has_options_settings_and_versions_apart(tmp_pat
 def test_a_lock_file_of_the_variant_is_recommended_with_it(tmp_path):
     folder = canned_run.write(tmp_path)
     (folder / "variants" / canned_run.variant(canned_run.BLOCKING).id / "Cargo.lock").write_text("version = 4\n")
-    report.write(folder)
+    recommend(folder)
 
     assert (folder / "recommended" / "Cargo.lock").read_text() == "version = 4\n"
 
 
+def test_the_runbook_of_another_tokio_says_how_to_pin_it(tmp_path):
+    folder = canned_run.write(tmp_path)
+    lock = '[[package]]\nname = "tokio"\nversion = "1.51.6"\n'
+    (folder / "variants" / canned_run.variant(canned_run.BLOCKING).id / "Cargo.lock").write_text(lock)
+    report.write(folder)
+
+    runbook = (folder / "runbook.md").read_text()
+    assert "2. Pin Tokio to 1.51.6, the version that was measured" in runbook
+    assert "cargo update --package tokio --precise 1.51.6" in runbook
+    assert json.loads((folder / "recommended" / "variant.json").read_text())["versions"]["tokio"] == "1.51.6"
+
+
+def test_the_runbook_of_the_baselines_tokio_pins_nothing(tmp_path):
+    folder = canned_run.write(tmp_path)
+    report.write(folder)
+
+    assert "Pin Tokio" not in (folder / "runbook.md").read_text()
+
+
 def test_without_a_win_the_baseline_is_recommended(tmp_path):
     folder = canned_run.write(tmp_path, true_ms=lambda _: 12.0)
-    report.write(folder)
+    recommend(folder)
     told = json.loads((folder / "recommended" / "variant.json").read_text())
 
     assert (told["change"], told["options"]) == ({}, {"fraud_check": "inline"})
@@ -103,10 +134,10 @@ def test_without_a_win_the_baseline_is_recommended(tmp_path):
 
 def test_what_is_recommended_no_more_is_removed_when_the_report_is_made_again(tmp_path):
     folder = canned_run.write(tmp_path)
-    report.write(folder)
+    recommend(folder)
     decisions = folder / "decisions.jsonl"
     decisions.write_text("".join(decisions.read_text().splitlines(keepends=True)[:-1]))
-    report.write(folder)
+    recommend(folder)
 
     assert list((folder / "recommended").iterdir()) == []
 
@@ -116,7 +147,7 @@ def test_a_variant_folder_that_is_gone_is_no_obstacle(tmp_path):
     for file in (folder / "variants").rglob("*"):
         if file.is_file():
             file.unlink()
-    report.write(folder)
+    recommend(folder)
 
     assert [file.name for file in (folder / "recommended").iterdir()] == ["variant.json"]
 
@@ -148,8 +179,7 @@ def test_a_file_in_the_way_of_a_folder_is_a_clear_error(tmp_path):
 
 
 def runbook(folder):
-    report.write(folder)
-    return (folder / "runbook.md").read_text()
+    return runbooks.text(read.run(folder))
 
 
 def test_a_runbook_of_a_win_says_how_to_apply_check_and_undo_it(tmp_path):
@@ -183,7 +213,7 @@ def test_an_infinite_effect_is_null_in_the_summary(tmp_path):
 
     folder = canned_run.write(tmp_path, true_ms=nearly_equal)
 
-    json.dumps(report.write(folder), allow_nan=False)
+    json.dumps(summary.summary(read.run(folder)), allow_nan=False)
 
 
 def test_a_run_lists_its_later_confirmations_and_keeps_its_verdict(tmp_path):
@@ -239,9 +269,8 @@ def test_two_objectives_give_a_table_of_trade_offs_with_the_picked_one_marked(tm
         assert "no claim rests on it" in text
 
 
-def test_one_objective_has_no_table_of_trade_offs(tmp_path):
-    folder = canned_run.write(tmp_path)
-    summary = report.write(folder)
+def test_one_objective_has_no_table_of_trade_offs(win):
+    folder, summary = win
 
     assert (summary["pareto"], summary["second"]) == ([], None)
     assert "Two objectives" not in (folder / "report.html").read_text()
