@@ -5,24 +5,36 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 
-.PHONY: quickstart test test-fast lint format schema bench bench-claims bench-search clean
+REAL := docker or cargo or load or browser
+ALL_CORES := -n logical --dist worksteal
+# What measures on a shared machine gets a second chance; what is broken fails twice.
+tested = $(BIN)/pytest $(1) || $(BIN)/pytest --last-failed $(1)
+
+.PHONY: quickstart test test-fast lint lint-python lint-rust format schema locks bench bench-claims bench-search bench-stories clean
 
 quickstart: $(INSTALLED)
 	$(BIN)/harness optimize studies/quickstart.yaml
 
-# What measures on a shared machine gets a second chance; what is broken fails twice.
+# What neither builds nor measures runs on every core at once; the rest has the machine to itself, one test at a time.
 test: $(INSTALLED_DEV) lint
 	cd target_templates && cargo test --quiet --locked
 	cd native && cargo test --quiet --locked
-	$(BIN)/pytest || $(BIN)/pytest --last-failed
+	$(call tested,$(ALL_CORES) -m "not ($(REAL))")
+	$(call tested,-m "$(REAL)")
 
 test-fast: $(INSTALLED_DEV)
-	$(BIN)/pytest -m "not docker and not cargo and not load and not browser and not slow"
+	$(BIN)/pytest $(ALL_CORES) -m "not ($(REAL) or slow)" tests/unit tests/golden
 
+# Types are checked on one core while the compiler has the other.
 lint: $(INSTALLED_DEV)
+	$(MAKE) --no-print-directory --jobs 2 --output-sync=target lint-python lint-rust
+
+lint-python: $(INSTALLED_DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+lint-rust:
 	cd target_templates && cargo fmt --all --check
 	cd target_templates && cargo clippy --quiet --all-targets --locked -- -D warnings
 	cd native && cargo fmt --check
@@ -38,6 +50,11 @@ format: $(INSTALLED_DEV)
 schema: $(INSTALLED_DEV)
 	$(BIN)/python -m harness.study.schema_file
 	$(BIN)/python -m harness.diagnose.documented
+	$(BIN)/python -m harness.window.documented
+
+# After a change of target_templates/Cargo.lock.
+locks:
+	target_templates/relock
 
 # wrk, which the engines are compared with, comes from Debian's packages.
 bench: $(INSTALLED)
@@ -47,6 +64,10 @@ bench: $(INSTALLED)
 # What is claimed where the truth was planted, on real servers: half an hour, in parts that can be interrupted.
 bench-claims: $(INSTALLED)
 	$(BIN)/python bench/claims.py $(BENCH)
+
+# Every study of studies/, for real: five to eight minutes each; BENCH="signing feed" names some.
+bench-stories: $(INSTALLED)
+	$(BIN)/python bench/stories.py $(BENCH)
 
 # Simulated studies only, so no window is measured; BENCH="--studies 20 --cells 100:0.10" makes it short.
 bench-search: $(INSTALLED_DEV)

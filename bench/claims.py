@@ -16,14 +16,16 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from harness.judge import verdict
+from harness.judge.verdict import UNJUDGED
 from harness.ledger import provenance
 from harness.ledger.folder import RunFolder
 from harness.ledger.ledger import Ledger
@@ -36,6 +38,8 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "build" / "bench" / "claims"
 KEPT = ROOT / "docs" / "measured" / "claims.json"
 PLANTED = (0, 5, 10, 20)
+DISTURBED = "disturbed"
+PARTS = (*(f"planted-{percent}" for percent in PLANTED), "aa", "disturb")
 AA_WINDOWS, AA_PAIRS, AGAIN = 60, 20, 1000
 BUSY_S, IDLE_S = 0.6, 0.4  # of the foreign job
 STUDY = """\
@@ -57,11 +61,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keep", action="store_true", help="also write docs/measured/claims.json")
     parser.add_argument("--disturb", action="store_true", help="also the part beside a foreign job")
+    parser.add_argument("--only", choices=PARTS, help="carry out one part, and keep nothing")
     asked = parser.parse_args()
-    rows = [_planted(percent) for percent in PLANTED]
-    rows.append(_aa())
-    if asked.disturb:
-        rows.append(_disturbed())
+    carried_out: list[Callable[[], dict[str, Any]]] = [
+        *(partial(_planted, percent) for percent in PLANTED),
+        _aa,
+        _disturbed,
+    ]
+    parts = dict(zip(PARTS, carried_out, strict=True))
+    if asked.only:
+        parts[asked.only]()
+        return
+    rows = [part() for name, part in parts.items() if name != "disturb" or asked.disturb]
     if asked.keep:
         content = {"at": time.strftime("%Y-%m-%d", time.gmtime()), "machine": provenance.machine(), "parts": rows}
         KEPT.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
@@ -71,7 +82,7 @@ def _planted(percent: int) -> dict[str, Any]:
     """Let the code judge a slowdown of the baseline's work that is known."""
     knobs = f"planted_percent: [0, {percent}]" if percent else NOTHING
     baseline = f"baseline: {{planted_percent: {percent}}}" if percent else ""
-    folder = _run(f"planted-{percent}", knobs, baseline, "{calibrate: 3, search: 1, confirm: 16}")
+    folder = _run(f"planted-{percent}", knobs, baseline, "{calibrate: 3, screen: 1, search: 0, confirm: 16}")
     row = _row(folder, f"work {percent} % longer at the baseline")
     low, high = row["interval"]
     told = "" if low is None or high is None else f"{low:+.1%} to {high:+.1%}"
@@ -81,10 +92,12 @@ def _planted(percent: int) -> dict[str, Any]:
 
 def _aa() -> dict[str, Any]:
     """Pair the windows of one variant anew, again and again, and count the claims."""
-    folder = _run("aa-60", NOTHING, "", f"{{calibrate: {AA_WINDOWS}, search: 1, confirm: 5}}")
+    folder = _run("aa-60", NOTHING, "", f"{{calibrate: {AA_WINDOWS}, screen: 1, search: 0, confirm: 5}}")
     history = Ledger(RunFolder(folder)).history
     windows = [one for one in history.windows if one.phase == "calibrate" and one.validity.usable]
     study = read.run(folder).study
+    if len(windows) < 2 * AA_PAIRS:
+        sys.exit(f"aa: {len(windows)} usable windows are too few to pair anew; {2 * AA_PAIRS} are needed")
     claims = sum(_claims(study, windows, np.random.default_rng([1, again])) for again in range(AGAIN))
     spreads = {
         name: _spread([getattr(one.metrics, name) for one in windows]) for name in ("p50_ms", "p95_ms", "p99_ms")
@@ -124,7 +137,7 @@ def _spread(values: list[float | None]) -> float:
 def _disturbed() -> dict[str, Any]:
     """Run a study in which nothing can matter beside a job that uses the cores most of the time."""
     with _foreign_job():
-        folder = _run("disturbed", NOTHING, "", "{calibrate: 3, search: 1, confirm: 8}")
+        folder = _run(DISTURBED, NOTHING, "", "{calibrate: 3, screen: 1, search: 0, confirm: 8}")
     row = _row(folder, "nothing, beside a foreign job")
     print(f"disturbed: {row['call']}, {row['reason']} {row['windows']}", flush=True)
     return row
@@ -178,9 +191,13 @@ def _run(name: str, knobs: str, baseline: str, phases: str) -> Path:
 
 
 def _finished(name: str) -> Path | None:
+    """Return the newest run of this part that is over; beside a foreign job, a machine that is not ready is an answer."""
     folders = sorted((RESULTS / name).glob("*/summary.json"))
-    finished = [file.parent for file in folders if json.loads(file.read_text(encoding="utf-8")).get("verdict")]
-    return finished[-1] if finished else None
+    verdicts = [(file.parent, json.loads(file.read_text(encoding="utf-8")).get("verdict")) for file in folders]
+    over = [
+        folder for folder, found in verdicts if found and (name == DISTURBED or found["reason_code"] not in UNJUDGED)
+    ]
+    return over[-1] if over else None
 
 
 def _row(folder: Path, planted: str) -> dict[str, Any]:

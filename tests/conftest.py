@@ -22,3 +22,5 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(
                     pytest.mark.skip(reason=f"{tool} is not here; HARNESS_REQUIRE={tool} makes this a failure")
                 )
+    # The longest first, so that with several workers none is left alone with one at the end.
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)

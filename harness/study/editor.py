@@ -12,6 +12,7 @@ from harness.study.schema import AUTO, StudyFile
 
 _FORM_OF_LEVEL: dict[str, dict[str, Any]] = {
     "flavor": {"enum": [*knobs.FLAVORS, "unset"]},
+    "version": {"enum": [*knobs.TOKIO_VERSIONS, "unset"]},
     "flag": {"enum": [True, False, "unset"]},
     "integer": {"type": ["integer", "string"]},
     "duration": {"type": "string"},

@@ -16,7 +16,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from harness.errors import StudyError
-from harness.study import aims, levels, loads, places, quantities, schema, targets
+from harness.study import aims, levels, loads, places, quantities, schema, targets, versions
 from harness.study.faults import Faults, Loc, listed, nearest
 from harness.study.levels import Levels
 from harness.study.loads import Loads
@@ -155,6 +155,7 @@ def _resolved(path: Path, text: str, file: StudyFile, faults: Faults) -> Study |
     offered = Loads(path.parent, faults)
     load = offered.profile(file.load, times)
     aimed, limits = aims.objective(file, faults), aims.guards(file, faults)
+    newer = versions.newer(file, baseline, faults)
     thin = aims.thin(load, times, aimed, limits, faults)
     return Study(
         name=file.study,
@@ -172,11 +173,12 @@ def _resolved(path: Path, text: str, file: StudyFile, faults: Faults) -> Study |
         phases=phases,
         min_effect=file.min_effect,
         seed=file.seed,
-        constraints=aims.rules(file, target, baseline, faults),
+        constraints=(*aims.rules(file, target, baseline, faults), *(one.constraint for one in newer)),
         warnings=(
             *reader.warnings,
             *levels.idle_warnings(searched, baseline, times),
             *_lost(lost),
+            *(one.words for one in newer),
             *thin,
             *_histogram(file, target, faults),
         ),
@@ -219,7 +221,8 @@ def _windows_of(phases: Phases, searched: tuple[Knob, ...]) -> int:
     """
     one_offs = sum(min(2, len(knob.levels) - 1) if knob.ordered else len(knob.levels) - 1 for knob in searched)
     screen = phases.screen * (one_offs + 1) + (phases.screen == 1)
-    return phases.calibrate + screen + phases.search + phases.race + 2 * phases.confirm
+    together = phases.interaction * (len(searched) + 2) if len(searched) > 1 else 0
+    return phases.calibrate + screen + phases.search + phases.race + 2 * phases.confirm + together
 
 
 def _check_time(file: StudyFile, faults: Faults) -> None:

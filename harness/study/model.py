@@ -166,11 +166,29 @@ class WindowTimes:
 
 
 Metric = Literal[
-    "p50", "p90", "p95", "p99", "p999", "throughput", "cpu_per_request", "peak_rss", "threads", "error_ratio"
+    "p50",
+    "p90",
+    "p95",
+    "p99",
+    "p999",
+    "throughput",
+    "capacity",
+    "cpu_per_request",
+    "peak_rss",
+    "threads",
+    "error_ratio",
 ]
 
 
 Pick = Literal["first", "second", "balanced"]
+
+
+@dataclass(frozen=True)
+class Keep:
+    """What a step of the load has to keep to count as carried: this percentile, at most so many milliseconds."""
+
+    metric: Metric
+    at_most_ms: float
 
 
 @dataclass(frozen=True)
@@ -179,7 +197,8 @@ class Objective:
 
     With a `second` objective, `pick` says which variant is confirmed: "first" the best by the first; "second" the best by
     the second of those that give up at most `within` (a fraction) of the first's best; "balanced" the least product of
-    both against the baseline. The claim is about the first in any case.
+    both against the baseline. The claim is about the first in any case. `keep` belongs to the metric "capacity", the
+    highest rate that keeps it.
     """
 
     direction: Literal["minimize", "maximize"]
@@ -188,6 +207,7 @@ class Objective:
     second: Objective | None = None
     pick: Pick = "first"
     within: float = 0.0
+    keep: Keep | None = None
 
 
 @dataclass(frozen=True)
@@ -213,7 +233,11 @@ class Budget:
 
 @dataclass(frozen=True)
 class Phases:
-    """Explicit sizes: windows of A/A, screen blocks, windows of search and race, pairs, blocks of the attribution."""
+    """Explicit sizes: windows of A/A, screen blocks, windows of search and race, pairs, blocks of the attribution.
+
+    `interaction` are blocks of the baseline, each single winner of the screen, and all of them together. No pairs: the
+    study is a table of effects, with nothing to confirm.
+    """
 
     calibrate: int
     screen: int
@@ -221,6 +245,7 @@ class Phases:
     race: int
     confirm: int
     attribute: int = 0
+    interaction: int = 0
 
 
 class Rule(Protocol):

@@ -30,11 +30,16 @@ from harness.study.quantities import given
 LATENCIES = ("p50", "p90", "p95", "p99", "p999")
 MINIMIZED = (*LATENCIES, "cpu_per_request", "peak_rss", "threads")
 MAXIMIZED = ("throughput",)
+CAPACITY = "capacity"
+"""The highest rate of a load in steps that keeps a percentile: an objective only."""
 GUARDED = (*MINIMIZED, *MAXIMIZED, "error_ratio")
 HANDSHAKE = ("upgrade", "sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions")
 FRAMING = ("content-length", "transfer-encoding", "connection")
 MOST_OBJECTIVES = 2
 MOST_LEVELS = 8
+FEWEST_PAIRS = 5
+"""Fewer pairs cannot reach 5 % by an exact test."""
+
 LEAST_WINDOWS = 20
 DEFAULT_WINDOWS = 60
 
@@ -306,16 +311,26 @@ class WindowFile(Model):
     )
 
 
+class KeepFile(Model):
+    """What every step of the load up to the capacity has to keep."""
+
+    metric: Literal["p50", "p90", "p95", "p99", "p999"] = Field(description="The percentile of each step.")
+    at_most: Duration = Field(gt=0, le=3600, description="What it may be at most.")
+
+
 class ObjectiveFile(Model):
     """What is made better: one figure, or two with a rule for which of their best trade-offs is confirmed."""
 
     minimize: Annotated[list[str], BeforeValidator(_listed_figures), _figures(MINIMIZED)] = Field(
         [], description="A figure that should get smaller, or a list of two."
     )
-    maximize: Annotated[list[str], BeforeValidator(_listed_figures), _figures(MAXIMIZED)] = Field(
+    maximize: Annotated[list[str], BeforeValidator(_listed_figures), _figures((*MAXIMIZED, CAPACITY))] = Field(
         [], description="A figure that should get larger; beside minimize it is the second."
     )
     of: Slug | None = Field(None, description="Name of one kind of request; without it all of them count.")
+    keep: KeepFile | None = Field(
+        None, description="With `maximize: capacity`: the highest rate of the load's steps that keeps this."
+    )
     pick: Literal["first", "second", "balanced"] = Field(
         "first",
         description="Of two objectives: the best by the first; the best by the second `within` a share of the first's "
@@ -329,7 +344,7 @@ class ObjectiveFile(Model):
     def _one_or_two(self) -> ObjectiveFile:
         for key, figures, fitting, other in (
             ("minimize", self.minimize, MINIMIZED, "maximize"),
-            ("maximize", self.maximize, MAXIMIZED, "minimize"),
+            ("maximize", self.maximize, (*MAXIMIZED, CAPACITY), "minimize"),
         ):
             for metric in figures:
                 _check_figure(key, metric, fitting, other)
@@ -339,6 +354,9 @@ class ObjectiveFile(Model):
             raise Blame("minimize", f"at most {MOST_OBJECTIVES} objectives: make the others guards")
         if len(set(self.wanted)) < len(self.wanted):
             raise Blame("minimize", f"names {self.wanted[0][1]} twice")
+        if (CAPACITY in self.maximize) != (self.keep is not None):
+            words = "belongs to `maximize: capacity`, and to it always, such as {metric: p99, at_most: 20ms}"
+            raise Blame("keep", words)
         return self
 
     @model_validator(mode="after")
@@ -361,7 +379,7 @@ class ObjectiveFile(Model):
 
 def _check_figure(key: str, metric: str, fitting: tuple[str, ...], other: str) -> None:
     if metric not in fitting:
-        turned = metric in {*MINIMIZED, *MAXIMIZED}
+        turned = metric in {*MINIMIZED, *MAXIMIZED, CAPACITY}
         advice = f"Write `{other}: {metric}`. " if turned else nearest(metric, fitting)
         raise Blame(key, f"cannot be {given(metric)}. {advice}It can be: {listed(fitting)}")
 
@@ -462,7 +480,19 @@ class PhasesFile(Model):
     screen: int = Field(0, ge=0, le=100, description="Blocks of one window for each level, one knob at a time.")
     search: int = Field(0, ge=0, le=5000, description="Windows of the joint search.")
     race: int = Field(0, ge=0, le=1000, description="Windows of the race between the best.")
-    confirm: int = Field(6, ge=5, le=1000, description="Pairs of winner and baseline; fewer cannot make a claim.")
+    interaction: int = Field(
+        0,
+        ge=0,
+        le=100,
+        description="Blocks that tell whether the screen's winners add up: baseline, each winner alone, all together. "
+        "At least 2.",
+    )
+    confirm: int = Field(
+        6,
+        ge=0,
+        le=1000,
+        description="Pairs of winner and baseline; fewer than 5 cannot make a claim. 0: a table of effects only.",
+    )
     attribute: int = Field(
         0,
         ge=0,
@@ -475,6 +505,20 @@ class PhasesFile(Model):
     def _tries_something(self) -> PhasesFile:
         if self.screen == 0 and self.search == 0:
             raise ValueError("give screen or search at least 1: without them there is no winner to confirm")
+        return self
+
+    @model_validator(mode="after")
+    def _measures_what_it_is_for(self) -> PhasesFile:
+        if 0 < self.confirm < FEWEST_PAIRS:
+            raise Blame("confirm", f"at least {FEWEST_PAIRS} pairs can make a claim; 0 is a table of effects only")
+        if self.confirm == 0:
+            for name in ("search", "race", "attribute"):
+                if getattr(self, name):
+                    raise Blame(name, "leave it out where confirm is 0: nothing is confirmed, so the screen is all")
+        if self.interaction == 1:
+            raise Blame("interaction", "give at least 2 blocks: a single one leaves nothing to tell the noise from")
+        if self.interaction and self.screen == 0:
+            raise Blame("interaction", "needs screen: it puts the winners of the screen together")
         return self
 
 

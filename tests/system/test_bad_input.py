@@ -31,7 +31,7 @@ def refused(done, code, *words):
             "template: echo",
             "Options of echo: planted_percent",
         ),
-        ("confirm: 5", "confirm: 1", "phases.confirm: must be at least 5, not 1"),
+        ("confirm: 5", "confirm: 1", "phases.confirm: at least 5 pairs can make a claim"),
         ("fraud_check: [inline, spawn_blocking]", "worker_threads: {low: 9, high: 2}", "must be at least low (9)"),
     ],
 )

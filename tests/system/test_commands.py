@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import canned_run
 import pytest
 
 from harness.cli.main import COMMANDS
@@ -88,3 +89,12 @@ def test_clean_thins_samples_of_old_runs_and_keeps_ledgers_and_reports(harness):
     )
     assert left == ["20260102T000000Z/windows"]
     assert len(list(harness.folder.rglob("windows.jsonl"))) == 3
+
+
+def test_report_of_a_folder_of_runs_makes_their_index(harness):
+    canned_run.write(harness.folder / "results")
+
+    done = harness("report", "results")
+
+    assert (done.returncode, done.stdout) == (0, "all runs: results/index.html\n"), done.stderr
+    assert "quickstart" in (harness.folder / "results" / "index.html").read_text()

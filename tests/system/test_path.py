@@ -63,7 +63,16 @@ def test_a_study_runs_to_its_report_in_containers_and_leaves_none(harness):
     assert "Traceback" not in done.stderr
     folder = harness.run_folder()
     written = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    assert {"run.json", "windows.jsonl", "decisions.jsonl", "report.html", "runbook.md", "summary.json"} <= written
+    assert {
+        "run.json",
+        "windows.jsonl",
+        "decisions.jsonl",
+        "report.html",
+        "runbook.md",
+        "summary.json",
+        "junit.xml",
+    } <= written
+    assert f"small/{folder.name}/report.html" in (harness.folder / "results" / "index.html").read_text()
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["backend"] == "docker"
     assert summary["verdict"]["call"] in {"better", "same", "inconclusive", "worse"}

@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -40,8 +41,14 @@ def room(file):
     return part.removesuffix(".py")
 
 
+@cache
 def imports(file):
-    for node in ast.walk(ast.parse(file.read_text())):
+    """Return the dotted names that a file imports; each file is read once for all facts."""
+    return frozenset(_imports(ast.parse(file.read_text())))
+
+
+def _imports(tree):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -131,3 +138,11 @@ def test_the_run_that_the_readme_shows_is_among_the_measured_ones():
 
     assert f"\n{shown['headline']}\n" in text
     assert shown["call"] == "better"
+
+
+def test_what_needs_the_machine_to_itself_is_named_once_and_the_gate_runs_it_apart():
+    tools = {"docker", "cargo", "load", "browser"}
+    apart = re.search(r"^REAL := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE).group(1)
+    marked = set(re.findall(r'^    "(\w+): (?:needs|drives)', (ROOT / "pyproject.toml").read_text(), re.MULTILINE))
+
+    assert set(apart.split(" or ")) == marked == tools

@@ -9,10 +9,10 @@ ROOT = Path(__file__).resolve().parents[2]
 KEPT = ROOT / "docs" / "measured" / "measure.json"
 
 
-def bench():
-    spec = importlib.util.spec_from_file_location("measure", ROOT / "bench" / "measure.py")
+def bench(name="measure"):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "bench" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
-    sys.modules["measure"] = module  # dataclasses look their module up
+    sys.modules[name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
 
@@ -28,3 +28,24 @@ def test_every_kept_row_has_what_ours_reference_and_their_ratio():
     for row in rows:
         assert row.keys() == {"what", "ours", "reference", "ratio"}
         assert abs(row["ratio"] - row["ours"] / row["reference"]) < 1e-9
+
+
+def test_the_page_of_the_stories_is_generated_from_what_is_kept_and_every_row_is_a_study():
+    stories = bench("stories")
+    rows = stories.kept()
+
+    assert rows
+    assert stories.PAGE.read_text() == stories.page(rows)
+    assert set(rows) <= {file.stem for file in stories.STUDIES.glob("*.yaml")}
+
+
+def test_the_page_of_the_search_is_generated_from_what_is_kept_and_ours_stands_beside_what_others_do():
+    search = bench("search")
+    rows = json.loads(search.KEPT_ROWS.read_text())
+    cells = {(row["windows"], row["sigma"]) for row in rows}
+
+    assert search.PAGE.read_text() == search.page(rows)
+    assert cells == set(search.CELLS)
+    for cell in cells:
+        compared = {row["strategy"] for row in rows if (row["windows"], row["sigma"]) == cell}
+        assert compared == set(search.ground.STRATEGIES)

@@ -179,6 +179,7 @@ def test_a_file_of_ten_megabytes_is_refused_before_it_is_read(write):
     assert time.perf_counter() - begun < 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["k{}: 1\n", "seed: 1\n", "  k{}: [1]\n"])
 def test_a_file_full_of_faults_is_answered_in_time_and_in_few_lines(write, key):
     file = write(GOOD + "".join(key.format(number) for number in range(50_000)))
@@ -427,3 +428,22 @@ def test_an_objective_that_cannot_be_is_refused(write, text, words):
     (fault,) = faults(lines(write, ("{minimize: p95}", text)))
 
     assert words in fault
+
+
+def test_a_table_of_effects_needs_no_pairs(write):
+    study = load(write(GOOD + "phases: {calibrate: 4, screen: 2, confirm: 0, interaction: 2}\n"))
+
+    assert (study.phases.confirm, study.phases.interaction) == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("phases", "words"),
+    [
+        ("{screen: 2, confirm: 3}", "at least 5 pairs can make a claim; 0 is a table of effects only"),
+        ("{screen: 2, confirm: 0, search: 5}", "leave it out where confirm is 0"),
+        ("{screen: 2, interaction: 1}", "give at least 2 blocks"),
+        ("{search: 5, interaction: 2}", "needs screen"),
+    ],
+)
+def test_phases_that_contradict_each_other_are_refused(write, phases, words):
+    assert any(words in line for line in faults(write(GOOD + f"phases: {phases}\n")))
