@@ -54,7 +54,8 @@ class Driven:
 
     `t0_ns`, `t1_ns` bound the measured stretch by intended time; `end_ns` is when the drain was over. `sent_total` and
     `answered_total` count every request on the wire since the service started, verification and warm-up included;
-    `connects` counts connections opened, `reconnects` those opened again after a break. `offered` is the number of
+    `connects` counts connections opened and not refused, be it at the very end: no more can have reached the server;
+    `reconnects` counts those opened again after a break. `offered` is the number of
     requests whose intended time lies in [t0, t1). `dispatched` is how many of them the dispatcher handed over, and
     `locust_requests` what Locust itself counted of them: a cross-check, never a result. `wrong_bodies` counts answers
     with the expected status whose body was not what the study expects, warm-up included.

@@ -53,9 +53,10 @@ class Answer(Protocol):
 class Link(ABC):
     """A connection that is opened again by itself when it ends.
 
-    `request` is the index of the request in flight, -1 for none. `opened` counts how often it came up, `broke` how
-    often it ended without the target having announced it; `fault` says why the last time. `number` tells links apart in
-    the samples and chooses the source address.
+    `request` is the index of the request in flight, -1 for none. `opened` counts how often it was opened and not refused,
+    the time that may still be going on included: over loopback the kernel hands a connection to the server before the
+    client looks. `broke` counts how often it ended without the target having announced it; `fault` says why the last
+    time. `number` tells links apart in the samples and chooses the source address.
     """
 
     answer: Answer
@@ -107,6 +108,8 @@ class Link(ABC):
             self._socket.setsockopt(IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
             self._socket.bind((f"127.0.0.{1 + self.number // FROM_EACH}", 0))
         code = self._socket.connect_ex((LOOPBACK, self._port))
+        if code in {0, errno.EINPROGRESS}:
+            self.opened += 1
         if code == errno.EINPROGRESS:
             self._writer = self._watch(WRITABLE, self._connecting)
         else:
@@ -126,11 +129,12 @@ class Link(ABC):
     def _connecting(self) -> None:
         code = self._socket.getsockopt(SOL_SOCKET, SO_ERROR)
         self._stop_writing()
+        if code:
+            self.opened -= 1
         self._connected(code)
 
     def _connected(self, code: int) -> None:
         if code == 0:
-            self.opened += 1
             self._reader = self._watch(READABLE, self._readable)
             self._came_up()
             return

@@ -64,7 +64,8 @@ pub struct Connection {
     pub ended_ns: i64,
     /// The one time that this connection waits for (opening again, or thinking); None when it waits for none.
     pub timer_ns: Option<i64>,
-    /// How often it came up.
+    /// How often it was opened and not refused, the time that may still be going on included: over loopback the kernel
+    /// hands a connection to the server before the client looks.
     pub opened: u64,
     /// How often it ended without the target having announced it.
     pub broke: u64,
@@ -119,8 +120,11 @@ impl Connection {
         let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
         sockopt::set_tcp_nodelay(&socket, true)?;
         match connect(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)) {
-            Ok(()) | Err(Errno::INPROGRESS) => self.is_refused = false, // an event tells what comes of it
-            Err(Errno::CONNREFUSED) => self.is_refused = true,          // an event follows here too
+            Ok(()) | Err(Errno::INPROGRESS) => {
+                self.is_refused = false; // an event tells what comes of it
+                self.opened += 1;
+            }
+            Err(Errno::CONNREFUSED) => self.is_refused = true, // an event follows here too
             Err(error) => return Err(error),
         }
         self.generation = self.generation.wrapping_add(1);
@@ -137,8 +141,9 @@ impl Connection {
         let has_no_error = |socket: &OwnedFd| matches!(sockopt::socket_error(socket), Ok(Ok(())));
         let is_up = !self.is_refused && self.socket.as_ref().is_some_and(has_no_error);
         if is_up {
-            self.opened += 1;
             self.state = State::Ready;
+        } else if !self.is_refused {
+            self.opened -= 1;
         }
         is_up
     }

@@ -228,12 +228,13 @@ impl Closed {
         if due_ns >= lane.times.t1_ns {
             return Ok(());
         }
-        let Schedule::Closed { cycle, kinds, .. } = &lane.plan.schedule else { return Ok(()) };
+        let Schedule::Closed { cycle, kinds, thinks_ns } = &lane.plan.schedule else { return Ok(()) };
         let number = index * lane.lanes + lane.number;
         let kind = kinds[number * cycle + self.turns[index] % cycle];
         self.turns[index] += 1;
         let row = lane.rows.len();
-        lane.rows.push(Row { woken_ns: due_ns, ..Row::planned(due_ns, kind) });
+        let woken_ns = if thinks_ns.is_empty() { due_ns } else { now_ns }; // without thinking no timer was waited for
+        lane.rows.push(Row { woken_ns, ..Row::planned(due_ns, kind) });
         lane.send(index, row, now_ns)
     }
 

@@ -27,7 +27,7 @@ pub const NO_CONNECTION: i32 = -1;
 pub struct Row {
     /// When it was meant to be sent.
     pub intended_ns: i64,
-    /// When the dispatcher handed it over; equals the intended time in the closed model.
+    /// When the dispatcher handed it over; equals the intended time in the closed model without thinking.
     pub woken_ns: i64,
     /// Immediately before it was written, or before its own connection was begun.
     pub sent_ns: i64,

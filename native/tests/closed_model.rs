@@ -38,6 +38,8 @@ fn a_connection_thinks_between_answer_and_request() {
     assert!(driven.all(COMPLETED));
     for turn in by_connection(&driven.samples).values() {
         assert!(turn.windows(2).all(|pair| pair[1].intended == pair[0].done + 20 * MS));
+        assert!(turn.iter().all(|sample| sample.woken >= sample.intended && sample.sent >= sample.woken));
+        assert!(turn.iter().any(|sample| sample.woken > sample.intended), "a timer is never on time to the nanosecond");
     }
     assert!((60..=75).contains(&driven.samples.len()), "{}", driven.samples.len());
 }

@@ -197,11 +197,6 @@ impl Driven {
         !self.samples.is_empty() && self.count(outcome) == self.samples.len()
     }
 
-    /// Whether connections came up `wanted` times; the last of those opened again may not be up when the window ends.
-    pub fn connected(&self, wanted: i64) -> bool {
-        (wanted - 4..=wanted).contains(&self.said("connects"))
-    }
-
     /// A quantile of the latency of completed requests from the intended time, in milliseconds.
     pub fn latency_ms(&self, quantile: f64) -> f64 {
         let completed = self.samples.iter().filter(|sample| sample.outcome == COMPLETED);
