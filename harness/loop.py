@@ -50,7 +50,7 @@ def run(study: Study, ledger: Ledger, bench: Bench, watcher: Watcher, next_step:
         if after_disturbance(ledger.history, step):
             cores = tuple({*bench.cores.target, *bench.cores.generator})
             host.wait_until_quiet(cores, gates.LIMITS.foreign_degraded, QUIET_LIMIT_S)
-        measurement = window.run(step, bench, place(ledger, step))
+        measurement = window.run(step, bench, place(study, ledger, step))
         watcher.measured(study, ledger.history, ledger.append_window(step, measurement))
 
 
@@ -68,22 +68,26 @@ def after_disturbance(history: History, step: Step) -> bool:
     return step.attempt > 0 and history.windows[-1].validity is Validity.INVALID
 
 
-def place(ledger: Ledger, step: Step) -> Place:
+def place(study: Study, ledger: Ledger, step: Step) -> Place:
     """Return what the next window gets to itself."""
     history = ledger.history
     return Place(
         folder=ledger.folder.fresh_window(len(history.windows) + 1),
         variant_folder=ledger.folder.variant(step.variant.id),
-        floor_ms=lateness_floor_ms(history),
+        floor_ms=lateness_floor_ms(study, history),
         new_variant=all(record.variant != step.variant.id for record in history.windows),
     )
 
 
-def lateness_floor_ms(history: History) -> float | None:
-    """Return the median of the calibration windows' median lateness (ms): what this host does when left alone."""
+def lateness_floor_ms(study: Study, history: History) -> float | None:
+    """Return how late (ms) this host's dispatcher is when left alone; None where nothing tells.
+
+    The median over the usable calibration windows of the run, before the first of them what `doctor --calibrate` kept: a
+    window that was disturbed must not raise the limit that its successors are held to.
+    """
     seen = [
         record.host.lateness_p50_ms
         for record in history.of_phase("calibrate")
-        if record.host.lateness_p50_ms is not None
+        if record.validity.usable and record.host.lateness_p50_ms is not None
     ]
-    return statistics.median(seen) if seen else None
+    return statistics.median(seen) if seen else study.floor_ms.get("lateness")

@@ -11,7 +11,7 @@ from pathlib import Path
 from harness import variant
 from harness.study import load
 from harness.study.model import Request, WindowTimes
-from harness.target import proc, render, starting
+from harness.target import render, starting
 from harness.target.service import Exit, Program
 from harness.variant import Step
 from harness.window import run as window
@@ -36,9 +36,6 @@ class Served:
 
     def log(self, lines=20):  # noqa: ARG002 - the contract's argument
         return ""
-
-    def cgroup_cpu_throttled_s(self):
-        return proc.cgroup_cpu_throttled_s(self.pid)
 
 
 class Backend:

@@ -59,16 +59,17 @@ class Tap:
         """Return the requests that began within [t0, t1), in that order.
 
         `waiting` users were still in a request when the drain ended. Locust reports nothing of those, so each is one
-        unfinished request that began with the last moment of the window.
+        unfinished request that began with the last moment of the window; when it was sent is not known.
         """
         rows = [row for row in self._rows if t0_ns <= row[0] < t1_ns]
         rows += [(t1_ns - 1, 0, UNFINISHED, 0, 0)] * waiting
         table = np.array(sorted(rows), dtype=np.int64).reshape(-1, 5)
         started, count = table[:, 0], len(table)
+        sent = np.where(table[:, 2] == UNFINISHED, 0, started)
         return Samples(
             intended_ns=started,
             woken_ns=started,
-            sent_ns=started,
+            sent_ns=sent,
             done_ns=table[:, 1],
             outcome=table[:, 2].astype(np.int8),
             status=table[:, 3].astype(np.int16),

@@ -64,10 +64,6 @@ class ContainerService:
             # Asked for to explain another failure, which must not be lost for it.
             return ""
 
-    def cgroup_cpu_throttled_s(self) -> float | None:
-        """Return the throttled seconds since the start; the container has a cgroup of its own."""
-        return proc.cgroup_cpu_throttled_s(self._pid)
-
 
 class DockerBackend:
     """Serves programs in containers, on the network of the host and bound to loopback, so nothing is in between."""

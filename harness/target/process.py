@@ -35,7 +35,6 @@ class ChildService:
         self._written = b""
         self._reader = threading.Thread(target=self._read, args=(output,), name="service-log", daemon=True)
         self._reader.start()
-        self._throttled_before_s = proc.cgroup_cpu_throttled_s(process.pid)
 
     @property
     def pid(self) -> int:
@@ -55,11 +54,6 @@ class ChildService:
         if self.exited() is not None:
             self._reader.join(timeout=0.5)
         return words.tail(self._written, lines)
-
-    def cgroup_cpu_throttled_s(self) -> float | None:
-        """Return the throttled seconds since the start; the child shares the harness's cgroup, and its quota if any."""
-        now = proc.cgroup_cpu_throttled_s(self._pid)
-        return None if now is None or self._throttled_before_s is None else now - self._throttled_before_s
 
     def _read(self, output: IO[bytes]) -> None:
         with output:

@@ -66,9 +66,6 @@ class Service(Protocol):
     def log(self, lines: int = 20) -> str:
         """Return the last `lines` lines of what it wrote, at most 16 KiB, undecodable bytes replaced."""
 
-    def cgroup_cpu_throttled_s(self) -> float | None:
-        """Return the seconds it was throttled by a CPU quota so far; None where the host does not tell."""
-
 
 class Backend(Protocol):
     """Serves programs. The first of the two seams that tests fake."""

@@ -14,6 +14,8 @@ BIN_NS = 1_000_000
 LEAST_GAP_NS = 1_000_000
 """Below a mean gap of 1 ms the grain of wake-ups (some 50 us) shows in the gaps of any generator."""
 LEAST_REQUESTS = 100
+STRETCHES = 8
+"""Parts of a window whose median dispersion counts, so that one pause of the target is no herd of the generator's."""
 
 Ints = npt.NDArray[np.int64]
 
@@ -25,7 +27,8 @@ class ArrivalFacts:
     `planned` is how many the schedule has in [t0, t1), None where there is no schedule; `as_planned` whether the samples
     have exactly their intended times. `dispersion` is the variance of the number of requests handed over in bins of
     1 ms, divided by its mean: 1 for Poisson arrivals, less for even ones, about the size of the herd for users in
-    lockstep; `planned_dispersion` the same of the intended times. `gap_distance` is the greatest distance between the
+    lockstep. It is the median over STRETCHES of the window, because one stall of the target lets all its users go at once.
+    `planned_dispersion` is the same of the intended times. `gap_distance` is the greatest distance between the
     distributions of the gaps, intended and handed over (Kolmogorov and Smirnov); None where it cannot be resolved.
     """
 
@@ -52,13 +55,14 @@ def facts(planned_ns: Ints | None, intended_ns: Ints, woken_ns: Ints, t0_ns: int
 
 
 def dispersion(at_ns: Ints, t0_ns: int, t1_ns: int) -> float | None:
-    """Return variance / mean of the counts in bins of 1 ms; None for too few requests to tell."""
+    """Return variance / mean of the counts in bins of 1 ms, the median over stretches; None for too few requests to tell."""
     inside = at_ns[(at_ns >= t0_ns) & (at_ns < t1_ns)]
     if len(inside) < LEAST_REQUESTS:
         return None
     bins = max(1, (t1_ns - t0_ns) // BIN_NS)
     counts = np.bincount((inside - t0_ns) // BIN_NS, minlength=bins)
-    return float(counts.var() / counts.mean())
+    parts = np.array_split(counts, max(1, min(STRETCHES, len(inside) // LEAST_REQUESTS)))
+    return float(np.median([part.var() / part.mean() for part in parts if part.any()]))
 
 
 def gap_distance(planned_ns: Ints, woken_ns: Ints) -> float | None:

@@ -37,11 +37,11 @@ _GENERATOR_HEAVY = "closed model, generator-heavy: what a locustfile measures co
 Latency = npt.NDArray[np.int64]
 
 
-def of_service(
-    study: Study, cores: CoreMap, driven: Driven, metrics: str | None, throttled_s: float | None
-) -> HostFacts:
+def of_service(study: Study, cores: CoreMap, driven: Driven, metrics: str | None) -> HostFacts:
     """Return what client and server counted; `metrics` is the target's last exposition, None without a probe."""
     notes = cores.notes
+    if metrics == "":
+        notes = (*notes, "the target's probe did not answer after the window, so nothing is known of its counts")
     if study.load.engine == "locustfile":
         notes = (*notes, _GENERATOR_HEAVY)
     return HostFacts(
@@ -56,7 +56,6 @@ def of_service(
         expected_connections=driven.connects + WHEN_READY if driven.connects else None,
         reconnects=driven.reconnects,
         wrong_bodies=driven.wrong_bodies,
-        throttled_s=throttled_s,
         notes=notes,
     )
 
@@ -78,7 +77,8 @@ def with_samples(facts: HostFacts, job: Job, driven: Driven, taken: Samples, lat
     if load.model == "open":
         at_ns = schedule.arrivals(load, job.times, job.seed).offsets_ns + driven.start_ns
         planned_ns = at_ns[(at_ns >= driven.t0_ns) & (at_ns < driven.t1_ns)]
-    seen = arrivals.facts(planned_ns, taken.intended_ns, taken.woken_ns, driven.t0_ns, driven.t1_ns)
+    known = taken.woken_ns if planned_ns is not None else taken.woken_ns[taken.sent_ns > 0]
+    seen = arrivals.facts(planned_ns, taken.intended_ns, known, driven.t0_ns, driven.t1_ns)
     moved = trend.trend(taken.intended_ns, latency_ns, driven.t0_ns, driven.t1_ns) if _is_steady(load) else None
     return replace(facts, samples=len(taken.outcome), **asdict(seen), **_told(moved))
 
@@ -130,14 +130,17 @@ def _told(moved: Trend | None) -> dict[str, Any]:
 
 def _pressure(first: Account, last: Account) -> dict[str, Any]:
     wall_us = (last.at_ns - first.at_ns) / 1e3
-    known = first.pressure_us is not None and last.pressure_us is not None
-    throttled = None
-    if first.generator_throttled_s is not None and last.generator_throttled_s is not None:
-        throttled = (last.generator_throttled_s - first.generator_throttled_s) * 1e6 / wall_us
+    waited_us = _risen(first.pressure_us, last.pressure_us)
+    stopped_s = _risen(first.generator_throttled_s, last.generator_throttled_s)
     return {
-        "cpu_pressure": ((last.pressure_us or 0) - (first.pressure_us or 0)) / wall_us if known else None,
-        "generator_throttled_share": throttled,
+        "cpu_pressure": None if waited_us is None else waited_us / wall_us,
+        "generator_throttled_share": None if stopped_s is None else stopped_s * 1e6 / wall_us,
+        "throttled_s": _risen(first.target_throttled_s, last.target_throttled_s),
     }
+
+
+def _risen(before: float | None, after: float | None) -> float | None:
+    return None if before is None or after is None else after - before
 
 
 def _peak(samples: list[Sample]) -> float | None:
@@ -158,7 +161,7 @@ def _with_cpu_shares(facts: HostFacts, first: Account, last: Account, cores: Cor
     harness = (last.harness_ns - first.harness_ns) / wall_ns
     ours_elsewhere = None if generator is None else generator + harness
     foreign = [
-        max(0.0, share(first.host.used_ns, last.host.used_ns, group, wall_ns) - ours) / len(group)
+        max(0.0, share(first.host.used_ns, last.host.used_ns, group, wall_ns) - ours)
         for group, ours in _groups(cores, target, ours_elsewhere)
         if ours is not None
     ]
@@ -181,4 +184,5 @@ def _groups(cores: CoreMap, target: float | None, rest: float | None) -> list[tu
 
 
 def _used(before: int | None, after: int | None, wall_ns: int) -> float | None:
-    return None if before is None or after is None else (after - before) / wall_ns
+    risen_ns = _risen(before, after)
+    return None if risen_ns is None else risen_ns / wall_ns

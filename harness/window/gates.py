@@ -37,7 +37,10 @@ class Limits:
     )
     objective_share: float = field(
         default=0.10,
-        metadata=_origin("of the scored percentile", "a tenth of it is less than the smallest effects asked for"),
+        metadata=_origin(
+            "of the scored percentile",
+            "judgement: baseline and candidate get the same lateness, so a difference moves by far less than a tenth of it",
+        ),
     )
     uncalibrated_floor_ms: float = field(
         default=0.15,

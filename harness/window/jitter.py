@@ -1,17 +1,21 @@
-"""The jitter probe: a process that does nothing but wake at 1 kHz and note how late it was. What is late there, is the host.
+"""The jitter probe: a process that does nothing but wake at 1 kHz and note how late it was.
 
-It lives through the run on the harness's cores. Its share of a core is about 1 %, which counts as the harness's own.
-Run as a program it is the probe itself, which is why it imports nothing of ours.
+It lives through the run on the harness's cores, at normal priority. Where these are the generator's too, what it tells is
+how late such a thread wakes beside the generator: no more than the host's own lateness, and what the generator would meet
+without its priority. Its share of a core is about 1 %, which counts as the harness's own. Run as a program it is the probe
+itself, which is why it imports nothing of ours.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import itertools
 import json
 import os
 import select
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -20,6 +24,7 @@ from dataclasses import dataclass
 _PERIOD_NS = 1_000_000
 _LOOK_EVERY = 16  # wake-ups between two looks for a word: each costs as much as a wake-up
 _ANSWER_LIMIT_S = 5.0
+_STRETCH = struct.Struct("=qq")
 _PR_SET_PDEATHSIG, _PR_SET_TIMERSLACK = 1, 29
 
 
@@ -45,9 +50,9 @@ class JitterProbe:
         """Process id, for its CPU account."""
         return self._process.pid
 
-    def begin(self) -> None:
-        """Forget what was and watch from now on."""
-        self._tell(b"b")
+    def begin(self, t0_ns: int, t1_ns: int) -> None:
+        """Forget what was and watch from `t0_ns` to `t1_ns` (CLOCK_MONOTONIC)."""
+        self._tell(b"b" + _STRETCH.pack(t0_ns, t1_ns))
 
     def finish(self) -> Jitter | None:
         """Stop and return what was seen; None where the probe is gone or saw nothing."""
@@ -85,17 +90,20 @@ def summary(late_ns: list[int]) -> dict[str, float] | None:
     }
 
 
-def _watch() -> list[int]:
-    """Wake every millisecond until a word comes, and return how late each time was (ns)."""
+def _watch(t0_ns: int, t1_ns: int) -> list[int]:
+    """Wake every millisecond until a word comes, and return how late each time within the stretch was (ns)."""
     late_ns: list[int] = []
     words = select.poll()
     words.register(0, select.POLLIN)
     due_ns = time.monotonic_ns()
-    while len(late_ns) % _LOOK_EVERY or not words.poll(0):
+    for turn in itertools.count():
+        if turn % _LOOK_EVERY == 0 and words.poll(0):
+            break
         due_ns += _PERIOD_NS
         time.sleep(max(0, due_ns - time.monotonic_ns()) / 1e9)
         now_ns = time.monotonic_ns()
-        late_ns.append(max(0, now_ns - due_ns))
+        if t0_ns <= due_ns < t1_ns:
+            late_ns.append(max(0, now_ns - due_ns))
         due_ns = max(due_ns, now_ns - _PERIOD_NS)  # a long pause is one late wake-up, not hundreds
     return late_ns
 
@@ -109,7 +117,7 @@ def _serve() -> None:
         return
     while word := os.read(0, 1):
         if word == b"b":
-            late_ns = _watch()
+            late_ns = _watch(*_STRETCH.unpack(os.read(0, _STRETCH.size)))
             if os.read(0, 1) != b"f":
                 return
             os.write(1, json.dumps(summary(late_ns)).encode() + b"\n")

@@ -32,6 +32,7 @@ from harness.window.watch import Watch
 
 READY_LIMIT_S = 20.0
 LOG_LINES_KEPT = 200
+SCRAPES = 3
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def _serve_and_drive(step: Step, bench: Bench, place: Place, program: Program) -
             job=job,
             driven=driven,
             watch=watch,
-            facts=_facts(bench, driven, watch, service, admin_port, jitter),
+            facts=_facts(bench, driven, watch, admin_port, jitter),
             peak_rss_bytes=inspect.vm_hwm_bytes(service.pid),
             in_force=in_force,
             start_s=(ready - begun) / 1e9,
@@ -140,7 +141,7 @@ def _drive(job: Job, bench: Bench, service: Service, watch: Watch) -> tuple[Driv
     def began(start_ns: int, t0_ns: int, t1_ns: int) -> None:
         watch.begin(start_ns, t0_ns, t1_ns)
         if bench.jitter is not None:
-            bench.jitter.begin()
+            bench.jitter.begin(t0_ns, t1_ns)
 
     driven = None
     try:
@@ -154,16 +155,19 @@ def _drive(job: Job, bench: Bench, service: Service, watch: Watch) -> tuple[Driv
     return driven, jitter
 
 
+def _last_metrics(admin_port: int) -> str:
+    """Return what the probe tells after the window, empty if it does not answer: its counts decide, so it is asked again."""
+    return next((text for _ in range(SCRAPES) if (text := inspect.scrape(admin_port))), "")
+
+
 def _death(service: Service) -> tuple[str, ...]:
     ended = service.exited()
     return () if ended is None else (f"the service did not survive the window: {ended.words}",)
 
 
-def _facts(
-    bench: Bench, driven: Driven, watch: Watch, service: Service, admin_port: int, jitter: Jitter | None
-) -> HostFacts:
-    metrics = inspect.scrape(admin_port) if bench.study.target.has_admin else None
-    counted = facts.of_service(bench.study, bench.cores, driven, metrics, service.cgroup_cpu_throttled_s())
+def _facts(bench: Bench, driven: Driven, watch: Watch, admin_port: int, jitter: Jitter | None) -> HostFacts:
+    metrics = _last_metrics(admin_port) if bench.study.target.has_admin else None
+    counted = facts.of_service(bench.study, bench.cores, driven, metrics)
     return facts.with_watch(counted, watch, bench.cores, jitter)
 
 

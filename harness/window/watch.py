@@ -22,8 +22,8 @@ PERIOD_S = 0.1
 class Account:
     """CPU nanoseconds used so far by each party and by the host's cores, at monotonic `at_ns`. None: not readable.
 
-    `pressure_us` is how long some task of the host has waited for a core, `generator_throttled_s` how long a CPU quota
-    has stopped the generator, both since boot.
+    `pressure_us` is how long some task of the host has waited for a core, `generator_throttled_s` and
+    `target_throttled_s` how long a CPU quota has stopped either, all since boot or since their cgroup is there.
     """
 
     at_ns: int
@@ -33,6 +33,7 @@ class Account:
     host: CpuUse
     pressure_us: int | None = None
     generator_throttled_s: float | None = None
+    target_throttled_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,8 @@ class Watch:
         while at_ns < t1_ns:
             self.samples.append(self._sample())
             at_ns += int(PERIOD_S * 1e9)
-            if self._sleep_until(min(at_ns, t1_ns)):
-                return
+            if self._sleep_until(min(at_ns, t1_ns)) and time.monotonic_ns() < t1_ns:
+                return  # the window was cut short
         self.last = self._account()
 
     def _sleep_until(self, at_ns: int) -> bool:
@@ -106,6 +107,7 @@ class Watch:
             host=read_cpu_use(),
             pressure_us=read_cpu_pressure_us(),
             generator_throttled_s=inspect.cgroup_cpu_throttled_s(self._generators[0]) if self._generators else None,
+            target_throttled_s=inspect.cgroup_cpu_throttled_s(self.target_pid),
         )
 
     def _sample(self) -> Sample:

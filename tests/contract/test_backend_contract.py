@@ -277,14 +277,6 @@ def test_a_child_that_writes_much_does_not_fill_the_memory_of_the_harness(progra
         assert len(service._written) <= 16 * 1024
 
 
-def test_the_throttled_time_of_a_service_without_quota_is_nothing_or_unknown(backend, program, placement):
-    place = placement()
-    with backend.serve(program(), place) as service:
-        _ready(service, place)
-
-        assert service.cgroup_cpu_throttled_s() in {None, 0.0}
-
-
 def test_the_processor_time_of_a_service_counts_up_and_never_another_one(backend, program, placement):
     place = placement()
     with backend.serve(program(), place) as service:

@@ -74,3 +74,10 @@ def test_without_a_schedule_only_the_herd_is_told():
 
     assert (seen.planned, seen.as_planned, seen.gap_distance) == (None, None, None)
     assert seen.dispersion < 1
+
+
+def test_one_pause_after_which_everybody_goes_is_no_herd():
+    at = even(100)
+    after_a_pause = np.sort(np.where((at >= 3 * SECOND) & (at < 4 * SECOND), 4 * SECOND, at))
+
+    assert dispersion(after_a_pause, 0, 10 * SECOND) == pytest.approx(dispersion(at, 0, 10 * SECOND), abs=0.1)

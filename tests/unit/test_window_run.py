@@ -57,9 +57,6 @@ class FakeService:
     def log(self, lines=20):
         return "\n".join(["last words"][:lines])
 
-    def cgroup_cpu_throttled_s(self):
-        return None
-
 
 class FakeBackend:
     """Serves the probe's answers on the ports that it is given."""
