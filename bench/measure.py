@@ -164,7 +164,7 @@ def accuracy(cores: CoreMap) -> Iterator[Row]:
         yield Row(f"websocket, {rate:g}/s, delay 2 ms: p50, against a bare client of messages", seen, bare)
     seen, told = _users(cores, USERS.format(rate=10), 50, 2000)
     yield Row("a plain locustfile, 50 users at 10/s each, delay 2 ms: p50 (lockstep), against the delay", seen, 2.0)
-    yield Row("the same as Locust itself would report it", told, 2.0)
+    yield Row("the same in whole milliseconds, which is all that Locust keeps", told, 2.0)
 
 
 def _bare_ms(cores: CoreMap, delay_us: int) -> float:
@@ -266,7 +266,7 @@ def _wrk_version() -> str | None:
 
 
 def _users(cores: CoreMap, text: str, users: int, delay_us: int) -> tuple[float, float]:
-    """Return the p50 (ms) of a locustfile's own requests, and what Locust's statistics would print for them."""
+    """Return the p50 (ms) of a locustfile's own requests, and the same in whole milliseconds, as Locust keeps them."""
     taken, _ = _users_window(cores, text, users, delay_us)
     exact_ms = (taken.done_ns - taken.intended_ns) / 1e6
     return float(np.median(exact_ms)), float(np.median(np.round(exact_ms)))

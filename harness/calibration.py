@@ -44,6 +44,10 @@ two-core machine; used until this one is calibrated (facts on load generation, s
 CEILING_MARGIN_MS = 0.5
 """Lateness that is allowed while a ceiling is looked for: a tenth of a latency of 5 ms. A study with smaller latencies
 is held to its own limit by the gate."""
+FLOOR_RATE = 300.0
+"""Requests a second at which the floor is measured where no study says another rate."""
+FAR_RATE = 3.0
+"""A floor that was measured at a rate so many times smaller is no longer that of the study: a run says so."""
 OLD_S = 30 * 86400.0
 
 _FLOOR_TIMES = WindowTimes(1.0, 5.0, 1.0)
@@ -106,6 +110,8 @@ class Seen:
     @property
     def held(self) -> bool:
         """Whether the engine kept to its schedule, by the gates that judge the generator."""
+        if self.facts.generator_cpu is None:
+            return False
         judging = _OF_THE_ENGINE_ALONE if self.disturbed else _JUDGING
         found = [gate for name in judging for gate in gates.GATES[name](self.facts, gates.LIMITS)]
         return all(gate.validity is not Validity.INVALID for gate in found)
@@ -116,19 +122,25 @@ class Seen:
         return any(gates.GATES[name](self.facts, gates.LIMITS) for name in _OF_THE_HOST)
 
 
-def calibrate(load: Load | None, cores: CoreMap, say: Callable[[str], None]) -> Calibration:
-    """Measure floor and ceiling of each engine (about half a minute each) and keep them; `load` is the study's, if any."""
-    rate = min(load.peak_rate or USUAL_CEILINGS["http"], USUAL_CEILINGS["http"]) if load else 300.0
+def calibrate(
+    load: Load | None, cores: CoreMap, say: Callable[[str], None], spread: CoreMap | None = None
+) -> Calibration:
+    """Measure floor and ceiling of each engine (about half a minute each) and keep them; `load` is the study's, if any.
+
+    `spread` is the core map of an engine with threads, which a run gives every core that is left.
+    """
+    wanted = (load.peak_rate if load else None) or FLOOR_RATE
     connections = load.connections if load else 64
     found: dict[str, EngineCalibration] = {}
     jitter: Jitter | None = None
-    with tempfile.TemporaryDirectory(prefix="harness-calibrate-") as name, Bench.opened(Path(name), cores) as bench:
-        for engine in ENGINES:
+    for engine in ENGINES:
+        rate, mine = min(wanted, USUAL_CEILINGS[engine]), spread if spread and engine == "native" else cores
+        with tempfile.TemporaryDirectory(prefix="harness-calibrate-") as name, Bench.opened(Path(name), mine) as bench:
             seen = bench.quiet_window(engine, rate, connections, _FLOOR_TIMES)
             jitter = jitter or seen.jitter
             say(f"{engine}: against a server that answers at once, {rate:g}/s: " + _floor_words(seen))
             ceiling, disturbed = _ceiling(bench, engine, connections, say)
-            found[engine] = _calibrated(engine, rate, connections, seen, ceiling, disturbed=seen.disturbed or disturbed)
+        found[engine] = _calibrated(engine, rate, connections, seen, ceiling, disturbed=seen.disturbed or disturbed)
     calibration = Calibration(time.time(), machine_id(), harness.__version__, jitter, found)
     keep(calibration)
     return calibration
@@ -172,7 +184,7 @@ class Bench:
 
         def began(start_ns: int, t0_ns: int, t1_ns: int) -> None:
             watch.begin(start_ns, t0_ns, t1_ns)
-            self._jitter.begin()
+            self._jitter.begin(t0_ns, t1_ns)
 
         try:
             driven = self._generator.drive(job, began)
@@ -333,8 +345,9 @@ def settled(study: Study, calibration: Calibration | None) -> Settled:
     words = [why] if why else []
     known = calibration.engines.get(engine) if calibration else None
     words += _of_broadcast(load, known.ceiling if known else None)
-    words += [*_over_the_ceiling(load.peak_rate, engine, known, calibration), *_floor_told(engine, known, calibration)]
-    floor_ms = dict(known.floor_ms) if known and not known.disturbed else {}
+    words += _over_the_ceiling(load.peak_rate, engine, known, calibration)
+    words += _floor_told(load.peak_rate, engine, known, calibration)
+    floor_ms = {**known.floor_ms, "lateness": known.lateness_p50_ms} if known and not known.disturbed else {}
     return Settled(replace(study, load=replace(load, engine=engine), floor_ms=floor_ms), tuple(words))
 
 
@@ -370,7 +383,9 @@ def _over_the_ceiling(
     return [f"{told} Others used the cores when that was measured, so the run is not refused."]
 
 
-def _floor_told(engine: str, known: EngineCalibration | None, calibration: Calibration | None) -> list[str]:
+def _floor_told(
+    rate: float | None, engine: str, known: EngineCalibration | None, calibration: Calibration | None
+) -> list[str]:
     if known is None or calibration is None:
         lacks = "noise floor of this host: not known; `harness doctor --calibrate` measures it in two minutes"
         return [lacks] if engine in USUAL_CEILINGS else []
@@ -379,7 +394,11 @@ def _floor_told(engine: str, known: EngineCalibration | None, calibration: Calib
     old = "; it is old, calibrate again" if time.time() - calibration.at > OLD_S else ""
     if known.disturbed:
         old = "; others used the cores then, so it is not used: calibrate again in a quiet hour"
-    return [f"noise floor of this host, {engine} engine: {told} (calibrated {day}{old})"]
+    far = rate is not None and rate > FAR_RATE * known.rate
+    other = (
+        f" This study offers {rate:,.0f}/s: `harness doctor --calibrate --study FILE` measures its own." if far else ""
+    )
+    return [f"noise floor of this host, {engine} engine: {told} at {known.rate:g}/s (calibrated {day}{old}).{other}"]
 
 
 def _chosen(load: Load, calibration: Calibration | None) -> tuple[EngineName, str]:

@@ -66,9 +66,11 @@ def _calibrate(study: Path | None, *, as_json: bool) -> None:
     from harness.window.cores import available, core_map, siblings
 
     wanted = None if study is None else load(study)
-    cores = core_map(available(), 1 if wanted is None else wanted.target.cpus, siblings(available()))
+    cpus, hyper_threads = 1 if wanted is None else wanted.target.cpus, siblings(available())
+    cores = core_map(available(), cpus, hyper_threads)
+    spread = core_map(available(), cpus, hyper_threads, spread=True)
     with host_lock("harness doctor --calibrate", 0.0):
-        found = calibration.calibrate(None if wanted is None else wanted.load, cores, say)
+        found = calibration.calibrate(None if wanted is None else wanted.load, cores, say, spread)
     if as_json:
         click.echo(json.dumps(calibration.to_json(found), indent=1))
         return
@@ -79,5 +81,6 @@ def _calibrate(study: Path | None, *, as_json: bool) -> None:
         )
     if found.jitter is not None:
         jitter = found.jitter
-        click.echo(f"host: a thread that only wakes is late by p50 {jitter.p50_ms:.2f}, p99 {jitter.p99_ms:.2f} ms")
+        late = f"p50 {jitter.p50_ms:.2f}, p99 {jitter.p99_ms:.2f} ms"
+        click.echo(f"host: a thread of normal priority that only wakes, beside the generator, is late by {late}")
     click.echo(f"kept in {calibration.file()}; every run on this machine quotes it")

@@ -79,6 +79,10 @@ class LocustGenerator:
             raise TargetRefused(answer["words"])
         if answer["event"] == "error":
             raise _machine_error(answer, job)
+        if answer["offered"] == 0:
+            raise TargetRefused(
+                f"not one request was due in the measured stretch; the generator's last words:{self._tail()}"
+            )
         return Driven(**{name: answer[name] for name in Driven.__dataclass_fields__ if name in answer})
 
     def close(self) -> None:

@@ -55,6 +55,10 @@ class Behaviour:
     async def errors(self, n, head, writer):
         writer.write(b"HTTP/1.1 500 Oops\r\ncontent-length: 6\r\n\r\nbroken")
 
+    async def redirects_later(self, n, head, writer):
+        there = b"HTTP/1.1 302 Found\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n"
+        writer.write(OK if self.count <= 1 else there)
+
     async def errors_later(self, n, head, writer):
         if self.count <= 1:
             writer.write(OK)

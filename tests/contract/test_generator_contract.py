@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 
 from harness.errors import MachineError, StudyError
-from harness.load import native_program, samples
+from harness.load import native_program, samples, schedule
 from harness.load.generator import LocustGenerator
 from harness.load.job import COMPLETED, DROPPED, FAILED, TIMED_OUT, UNFINISHED, Job, TargetRefused
 from harness.load.wire import job_line
-from harness.study.model import Load, Request, WindowTimes
+from harness.study.model import Load, Piece, Request, WindowTimes
 
 pytestmark = pytest.mark.load
 SERVERS = Path(__file__).with_name("servers.py")
@@ -361,17 +361,33 @@ def test_the_same_seed_gives_the_same_schedule_and_another_seed_another(generato
     assert offsets[0] == offsets[1] != offsets[2]
 
 
-def test_the_same_seed_gives_the_same_schedule_in_every_engine(tmp_path):
-    mix = (get("/light", "light", weight=3), get("/heavy", "heavy"))
-    schedules = []
-    for engine in ENGINE_NAMES:
-        made = a_generator(tmp_path, engine)
-        with closing(made), server("quick") as target:
-            wanted = job(target.port, tmp_path, measure=1.0, arrivals="poisson", requests=mix)
-            driven, taken = drive(made, wanted)
-        schedules.append(((taken.intended_ns - driven.start_ns).tolist(), taken.kind.tolist()))
+BURSTS = (Piece(0.2, 400.0, 400.0), Piece(0.3, 0.0, 0.0))
 
-    assert schedules[0] == schedules[1]
+
+@pytest.mark.parametrize(
+    "law", [{"arrivals": "poisson"}, {"arrivals": "bursts", "pieces": BURSTS}], ids=["poisson", "bursts"]
+)
+def test_the_same_seed_gives_the_same_schedule_in_every_engine(generator, tmp_path, law):
+    mix = (get("/light", "light", weight=3), get("/heavy", "heavy"))
+    wanted = job(0, tmp_path, measure=1.0, requests=mix)
+    wanted = replace(wanted, load=replace(wanted.load, **law))
+    plan = schedule.arrivals(wanted.load, wanted.times, wanted.seed)
+    with server("quick") as target:
+        driven, taken = drive(generator, replace(wanted, port=target.port))
+    measured = plan.offsets_ns + driven.start_ns >= driven.t0_ns
+
+    assert (taken.intended_ns - driven.start_ns).tolist() == plan.offsets_ns[measured].tolist()
+    assert taken.kind.tolist() == plan.kinds[measured].tolist()
+
+
+def test_a_redirect_is_an_answer_and_never_followed(generator, tmp_path):
+    with server("redirects_later") as target:
+        driven, taken = drive(generator, job(target.port, tmp_path, measure=0.5))
+        seen = target.count()
+
+    assert set(taken.status) == {302}
+    assert np.all(taken.outcome == FAILED)
+    assert seen == driven.sent_total
 
 
 def test_without_keep_alive_each_request_has_a_connection_of_its_own(generator, tmp_path):
@@ -601,3 +617,10 @@ def test_the_harness_itself_never_imports_locust():
     )
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_users_of_a_locustfile_that_send_nothing_are_a_failed_window_with_their_error(tmp_path):
+    text = USERS.replace("    @task", "    def on_start(self):\n        raise ValueError('no account')\n\n    @task")
+    said = pytest.raises(TargetRefused, match=r"not one request(?s:.*)no account")
+    with closing(of_a_locustfile(tmp_path, text)) as made, server("quick") as target, said:
+        drive(made, job(target.port, tmp_path, model="closed", connections=2, measure=0.5))

@@ -11,6 +11,7 @@ import pytest
 from test_generator_contract import a_generator, drive, get, job, latency_ms, quietest_ms, server, started
 
 from harness.errors import MachineError
+from harness.load import schedule
 from harness.load.job import COMPLETED, FAILED, TIMED_OUT, UNFINISHED, TargetRefused
 from harness.study.model import WebSocket
 
@@ -60,6 +61,16 @@ def test_handshakes_are_all_that_the_servers_http_side_sees(generator, tmp_path)
     assert seen == 500 + 1  # warm-up and window, and one message of the verification
     assert np.all(taken.status == 101)
     assert driven.reconnects == 0
+
+
+def test_the_messages_follow_the_schedule_that_every_engine_has(generator, tmp_path):
+    wanted = messages(0, tmp_path, measure=1.0, arrivals="poisson")
+    plan = schedule.arrivals(wanted.load, wanted.times, wanted.seed)
+    with serving("echo") as target:
+        driven, taken = drive(generator, replace(wanted, port=target.port))
+    measured = plan.offsets_ns + driven.start_ns >= driven.t0_ns
+
+    assert (taken.intended_ns - driven.start_ns).tolist() == plan.offsets_ns[measured].tolist()
 
 
 @pytest.mark.parametrize("binary", [False, True])

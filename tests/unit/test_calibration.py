@@ -95,8 +95,15 @@ def test_an_uncalibrated_host_is_warned_and_not_refused():
 def test_the_floor_comes_into_the_study_and_is_quoted():
     made = settled(study(), known(http=3400.0))
 
-    assert made.study.floor_ms == FLOOR
-    assert "p50 0.20 ms, p95 0.40 ms, p99 1.10 ms" in made.words[0]
+    assert made.study.floor_ms == {**FLOOR, "lateness": 0.1}
+    assert "p50 0.20 ms, p95 0.40 ms, p99 1.10 ms at 300/s" in made.words[0]
+    assert "doctor --calibrate --study FILE" not in made.words[0]
+
+
+def test_a_floor_measured_at_another_rate_by_far_says_so():
+    made = settled(study(2000.0), known(http=3400.0))
+
+    assert "This study offers 2,000/s: `harness doctor --calibrate --study FILE` measures its own" in made.words[0]
 
 
 def disturbed(**ceilings):
@@ -116,6 +123,11 @@ def test_a_floor_that_others_may_have_raised_is_told_and_not_used():
 
     assert made.study.floor_ms == {}
     assert "so it is not used" in made.words[0]
+
+
+def test_a_window_of_which_the_engines_cpu_time_is_not_known_does_not_hold():
+    assert not seen(generator_cpu=None, foreign_cpu=0.0).held
+    assert seen(generator_cpu=0.1, foreign_cpu=0.0).held
 
 
 def seen(**facts):
