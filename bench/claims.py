@@ -1,7 +1,7 @@
 """`make bench-claims`: the claims of the shipped code on real servers, where the truth was planted. Hours, if need be.
 
 Every part is a run of its own under build/bench/claims, which an interruption leaves resumable: the same command goes on,
-and parts that have a verdict are not run again. With --keep the result goes to docs/measured/claims.json.
+and parts that have a verdict are not run again. With --keep the result goes to docs/measured/planted.json.
 
 - planted: the work of each request is made longer by 0, 5, 10 and 20 % at the baseline, and the code may find out.
 - aa: windows of one and the same variant, paired anew a thousand times with coin flips: how often is a claim made?
@@ -36,7 +36,7 @@ from harness.study.model import Study
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "build" / "bench" / "claims"
-KEPT = ROOT / "docs" / "measured" / "claims.json"
+KEPT = ROOT / "docs" / "measured" / "planted.json"
 PLANTED = (0, 5, 10, 20)
 DISTURBED = "disturbed"
 PARTS = (*(f"planted-{percent}" for percent in PLANTED), "aa", "disturb")
@@ -59,7 +59,7 @@ NOTHING = "thread_stack_size: [unset, 4MiB]"
 def main() -> None:
     """Run what is not there yet and print every part."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--keep", action="store_true", help="also write docs/measured/claims.json")
+    parser.add_argument("--keep", action="store_true", help="also write docs/measured/planted.json")
     parser.add_argument("--disturb", action="store_true", help="also the part beside a foreign job")
     parser.add_argument("--only", choices=PARTS, help="carry out one part, and keep nothing")
     asked = parser.parse_args()

@@ -5,6 +5,8 @@ import json
 import sys
 from pathlib import Path
 
+from harness.diagnose.rules import RULES
+
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = ROOT / "docs" / "measured" / "measure.json"
 
@@ -37,6 +39,13 @@ def test_the_page_of_the_stories_is_generated_from_what_is_kept_and_every_row_is
     assert rows
     assert stories.PAGE.read_text() == stories.page(rows)
     assert set(rows) <= {file.stem for file in stories.STUDIES.glob("*.yaml")}
+
+
+def test_every_study_says_what_the_diagnosis_of_its_baseline_has_to_find():
+    stories = bench("stories")
+
+    assert set(stories.PLANTED) == {file.stem for file in stories.STUDIES.glob("*.yaml")}
+    assert {rule for rule in stories.PLANTED.values() if rule} <= set(RULES)
 
 
 def test_the_page_of_the_search_is_generated_from_what_is_kept_and_ours_stands_beside_what_others_do():
