@@ -23,7 +23,7 @@ class Account:
     """CPU nanoseconds used so far by each party and by the host's cores, at monotonic `at_ns`. None: not readable.
 
     `pressure_us` is how long some task of the host has waited for a core, `generator_throttled_s` how long a CPU quota
-    has stopped the generator, both since boot.
+    has stopped the generator, both since boot. `upstream_ns` is None too where the target has no upstream.
     """
 
     at_ns: int
@@ -33,6 +33,7 @@ class Account:
     host: CpuUse
     pressure_us: int | None = None
     generator_throttled_s: float | None = None
+    upstream_ns: int | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class Watch:
     generator_pids: Callable[[], tuple[int, ...]]
     admin_port: int | None
     harness_pids: tuple[int, ...] = ()
+    upstream_pid: int | None = None
     samples: list[Sample] = field(default_factory=list)
     first: Account | None = None
     last: Account | None = None
@@ -106,6 +108,7 @@ class Watch:
             host=read_cpu_use(),
             pressure_us=read_cpu_pressure_us(),
             generator_throttled_s=inspect.cgroup_cpu_throttled_s(self._generators[0]) if self._generators else None,
+            upstream_ns=None if self.upstream_pid is None else inspect.process_cpu_ns(self.upstream_pid),
         )
 
     def _sample(self) -> Sample:
