@@ -30,7 +30,7 @@ from wsproto.events import TextMessage
 
 from harness import calibration, variant
 from harness.ledger import provenance
-from harness.load import native_program, samples
+from harness.load import native_program, null_servers, samples
 from harness.load.generator import LocustGenerator
 from harness.load.job import Driven, Job
 from harness.load.wire import request_bytes
@@ -169,7 +169,7 @@ def accuracy(cores: CoreMap) -> Iterator[Row]:
 
 def _bare_ms(cores: CoreMap, delay_us: int) -> float:
     """Return the p50 of a client that does nothing but send a request, wait and look at the clock."""
-    with calibration.null_server(cores.target, delay_us) as null:
+    with null_servers.null_server(cores.target, delay_us) as null:
         return _one_by_one_ms(cores, null.port, b"", request_bytes(GET, 0))
 
 
@@ -178,7 +178,7 @@ def _bare_message_ms(cores: CoreMap, delay_us: int) -> float:
     connection = WSConnection(ConnectionType.CLIENT)
     opening = connection.send(Handshake(host="127.0.0.1", target="/"))
     payload = Frames(ConnectionType.CLIENT).send(TextMessage("hx000000000001"))
-    with calibration.null_websocket(cores.target, delay_us) as null:
+    with null_servers.null_websocket(cores.target, delay_us) as null:
         return _one_by_one_ms(cores, null.port, opening, payload)
 
 
@@ -205,8 +205,8 @@ def _one_by_one_ms(cores: CoreMap, port: int, opening: bytes, payload: bytes) ->
 
 
 def _median_ms(cores: CoreMap, engine: str, delay_us: int, rate: float) -> float:
-    load = calibration.null_load(engine, rate, CONNECTIONS, 1.0)
-    serve = calibration.null_websocket if engine == "websocket" else calibration.null_server
+    load = null_servers.null_load(engine, rate, CONNECTIONS, 1.0)
+    serve = null_servers.null_websocket if engine == "websocket" else null_servers.null_server
     medians = []
     with _generator(cores) as generator, serve(cores.target, delay_us) as null:
         for seed in range(3):
@@ -220,7 +220,7 @@ def _median_ms(cores: CoreMap, engine: str, delay_us: int, rate: float) -> float
 
 def ceilings(cores: CoreMap) -> Iterator[Row]:
     """Ceilings: requests a second from one core, as fast as it goes, beside wrk on the same server."""
-    with calibration.null_server(cores.target) as null:
+    with null_servers.null_server(cores.target) as null:
         reference = _wrk(null.port, cores)
         for engine in ("http", "native"):
             load = Load("closed", None, None, CONNECTIONS, 1.0, (GET,), engine=engine)
@@ -278,7 +278,7 @@ def _users_rate(cores: CoreMap) -> float:
 
 
 def _users_window(cores: CoreMap, text: str, users: int, delay_us: int) -> tuple[samples.Samples, float]:
-    with tempfile.TemporaryDirectory() as name, calibration.null_server(cores.target, delay_us) as null:
+    with tempfile.TemporaryDirectory() as name, null_servers.null_server(cores.target, delay_us) as null:
         file = Path(name) / "locustfile.py"
         file.write_text(text, encoding="utf-8")
         load = Load("closed", None, None, users, 1.0, (GET,), engine="locustfile", locustfile=file)

@@ -2,8 +2,9 @@
 
 Each study is a run of its own under build/bench/stories, which an interruption leaves resumable: the same command goes
 on, and what has a verdict is not run again unless its file or the harness changed it. A study is five to eight minutes
-on a quiet machine. With --keep the rows go to docs/measured/stories.json and the page to docs/stories.md; a row of a
-study that was not carried out here stays as it was kept.
+on a quiet machine; one that needs more cores than there are is not run, and its row says so. With --keep the rows go to
+docs/measured/stories.json and the page to docs/stories.md; a row of a study that was not carried out here stays as it
+was kept.
 """
 
 from __future__ import annotations
@@ -17,12 +18,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness import opening
 from harness.diagnose.rules import diagnose
+from harness.errors import MachineError
 from harness.judge.verdict import UNJUDGED
 from harness.ledger import provenance
 from harness.ledger.record import WindowRecord
 from harness.report import diagnosis, formats, read, tables, words
 from harness.report.read import Run
+from harness.study import load
+from harness.study.model import Study
 
 ROOT = Path(__file__).resolve().parents[1]
 STUDIES = ROOT / "studies"
@@ -39,14 +44,17 @@ PLANTED: Mapping[str, str | None] = {
     "feed-models": None,
     "gateway": "pool_too_small",
     "ingest": "blocking_call",
+    "ingest-bandwidth": None,
     "payments": "blocking_call",
     "pipeline": "cpu_bound",
+    "proxy": None,
     "quickstart": "blocking_call",
     "signing": "cpu_bound",
     "tokio-version": None,
     "webhooks": "pool_never_shrinks",
 }
 """The rule that has to find what each study's target does wrong at its baseline; None where nothing is wrong with it."""
+UNTESTABLE = "not testable on this machine"
 
 
 def main() -> None:
@@ -61,6 +69,11 @@ def main() -> None:
         parser.error(f"no such study: {', '.join(sorted(unknown))}")
     rows = kept()
     for name in asked.studies or names:
+        if reason := obstacle(load(STUDIES / f"{name}.yaml")):
+            print(f"{name}: {UNTESTABLE}: {reason}", flush=True)
+            if not rows.get(name, {}).get("run"):  # a larger machine may have told what came of it
+                rows[name] = untestable(reason)
+            continue
         folder = _carried_out(name)
         if folder is None:
             print(f"{name}: no verdict; the same command goes on with it", flush=True)
@@ -76,6 +89,34 @@ def kept() -> dict[str, dict[str, Any]]:
     """Return the rows that are kept, by study."""
     found: dict[str, dict[str, Any]] = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.is_file() else {}
     return found
+
+
+def obstacle(study: Study) -> str:
+    """Return why this machine cannot tell what the study asks; nothing where it can."""
+    try:
+        opening.require_cores(study)
+    except MachineError as error:
+        return str(error)
+    return ""
+
+
+def untestable(reason: str) -> dict[str, Any]:
+    """Return the row of a study that this machine is too small for."""
+    return {
+        "run": "",
+        "at": time.strftime("%Y-%m-%d", time.gmtime()),
+        "machine": provenance.machine(),
+        "backend": "not run",
+        "objective": "",
+        "headline": UNTESTABLE,
+        "reason": f"{reason}.",
+        "call": None,
+        "interval": [None, None],
+        "figures": [],
+        "effects": [],
+        "windows": dict.fromkeys(("valid", "degraded", "invalid", "failed"), 0),
+        "minutes": 0.0,
+    }
 
 
 def row(run: Run) -> dict[str, Any]:
@@ -193,7 +234,7 @@ def _section(name: str, told: Mapping[str, Any]) -> list[str]:
         "",
         f"{told['headline']}. {told['reason']}".strip(),
         "",
-        f"{told['at']}, {told['backend']}, {machine['cpu_model']}, {machine['cores']} cores. {told['objective']}",
+        f"{told['at']}, {told['backend']}, {machine['cpu_model']}, {machine['cores']} cores. {told['objective']}".strip(),
     ]
     if told["figures"]:
         lines += ["", "| figure | baseline | tested |", "|---|---|---|"]

@@ -8,13 +8,10 @@ Both are kept for this user and machine, and quoted by every run.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,10 +24,10 @@ from harness.ledger import provenance
 from harness.load import native_program, samples
 from harness.load.generator import LocustGenerator
 from harness.load.job import Driven, Job
+from harness.load.null_servers import NullServer, null_server, null_websocket
 from harness.study.loads import SWITCHING
 from harness.study.model import EngineName, Load, Request, Study, WebSocket, WindowTimes
 from harness.target import cache
-from harness.target.starting import LAUNCH
 from harness.window import facts, figures, gates, host
 from harness.window.cores import CoreMap
 from harness.window.jitter import Jitter, JitterProbe
@@ -55,7 +52,6 @@ _CEILING_TIMES = WindowTimes(0.3, 1.5, 0.5)
 _FIRST_RATE = 1000.0
 _MOST_RATE = 128_000.0
 _HALVINGS = 3
-_START_LIMIT_S = 10.0
 _NULL = Request("null", "GET", "/", (), b"", 1.0, 200)
 _MESSAGE = Request("null", "GET", "/", (), b"{id}", 1.0, SWITCHING)
 _JUDGING = ("dispatched", "lateness", "arrivals", "generator_cpu", "throttling", "accounting")
@@ -276,14 +272,6 @@ def _floor_words(seen: Seen) -> str:
     )
 
 
-@dataclass(frozen=True)
-class NullServer:
-    """A running null server."""
-
-    pid: int
-    port: int
-
-
 def null_load(engine: str, rate: float, connections: int, timeout_s: float) -> Load:
     """Return an open load of the smallest requests, or messages, that a null server answers."""
     of_messages = engine == "websocket"
@@ -297,30 +285,6 @@ def null_load(engine: str, rate: float, connections: int, timeout_s: float) -> L
         engine=engine,  # type: ignore[arg-type] # a name of the table
         websocket=WebSocket("/") if of_messages else None,
     )
-
-
-def null_server(cores: tuple[int, ...], delay_us: int = 0) -> AbstractContextManager[NullServer]:
-    """Serve on `cores` of 127.0.0.1 and answer each request `delay_us` after it came; ends with the block."""
-    return _served(cores, native_program.null_server(), delay_us)
-
-
-def null_websocket(cores: tuple[int, ...], delay_us: int = 0) -> AbstractContextManager[NullServer]:
-    """Serve likewise and send each message back over its WebSocket `delay_us` after it came."""
-    return _served(cores, native_program.null_websocket(), delay_us)
-
-
-@contextmanager
-def _served(cores: tuple[int, ...], program: Path, delay_us: int) -> Iterator[NullServer]:
-    command = [str(program), "--delay-us", str(delay_us)]
-    pinned = [sys.executable, "-I", "-S", str(LAUNCH), str(os.getpid()), ",".join(map(str, cores)), *command]
-    with subprocess.Popen(pinned, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True) as process:
-        try:
-            line = process.stdout.readline() if process.stdout else b""
-            if not line.strip().isdigit():
-                raise MachineError(f"the null server did not start (exit code {process.wait(_START_LIMIT_S)})")
-            yield NullServer(process.pid, int(line))
-        finally:
-            process.kill()
 
 
 # What a run makes of it

@@ -38,6 +38,7 @@ from harness.target.service import Backend
 from harness.window.cores import CoreMap, available, core_map, siblings
 from harness.window.jitter import JitterProbe
 from harness.window.run import Bench
+from harness.window.upstream import Upstream
 
 FILES_BESIDE = 128
 """Open files of the generator beside its connections: Python's own, the loop's, logs and samples."""
@@ -128,6 +129,7 @@ def opened(
 
     A `diagnosis` gets a folder beside the study's runs, is always new and is never resumed.
     """
+    require_cores(study)
     swept = leftovers.sweep(results)
     _require_files(study.load)
     begun = _fresh(study, results, backend, diagnosis=diagnosis) if resumed is None else _resumed(study, resumed)
@@ -143,6 +145,7 @@ def opened_again(
 
     It takes the backend, the engine and the noise floor of `run`; `confirms` goes into its run.json.
     """
+    require_cores(study)
     swept = leftovers.sweep(run.path.parent.parent)
     _require_files(study.load)
     if resumed is None:
@@ -183,7 +186,7 @@ def _carried_out(begun: _Begun, swept: tuple[str, ...]) -> Iterator[Opened]:
     study, folder = begun.study, begun.folder
     spread = study.load.engine == "native"
     cores = core_map(available(), study.target.cpus, siblings(available()), spread=spread)
-    words = (*swept, begun.words, *begun.notices, *study.warnings, _cores_in_words(cores))
+    words = (*swept, begun.words, *begun.notices, *study.warnings, _cores_in_words(cores), *_upstream_in_words(study))
     ledger = Ledger(folder)
     with (
         _kept_to(cores.harness),
@@ -194,7 +197,8 @@ def _carried_out(begun: _Begun, swept: tuple[str, ...]) -> Iterator[Opened]:
         if begun.about is not None:
             about = described(study, folder, begun.backend, cores, begun.notices)
             write_json(folder.run_json, {**about, "generator_priority": generator.priority, **begun.about})
-        yield Opened(study, ledger, Bench(study, build.build, serving, generator, cores, jitter), words)
+        bench = Bench(study, build.build, serving, generator, cores, jitter, _upstream(study))
+        yield Opened(study, ledger, bench, words)
 
 
 def _settled(study: Study, found: calibration.Calibration | None) -> tuple[Study, tuple[str, ...]]:
@@ -226,6 +230,12 @@ def _generator(study: Study, cores: CoreMap, folder: RunFolder) -> LocustGenerat
     return LocustGenerator(cores.generator, folder.generator_log, native, study.load.locustfile)
 
 
+def _upstream(study: Study) -> Upstream | None:
+    """Return what the target forwards to, None where it needs nothing; MachineError where it cannot be built here."""
+    delay_ms = study.target.upstream_ms
+    return None if delay_ms is None else Upstream(native_program.null_server(), delay_ms)
+
+
 @contextmanager
 def _kept_to(cores: tuple[int, ...]) -> Iterator[None]:
     """Keep the harness itself to its cores, away from the target's."""
@@ -254,6 +264,17 @@ def _require(backend: str) -> None:
         raise MachineError(
             f"this run needs Docker, which does not answer: {reason}. Start it (`systemctl start docker`, or look with "
             "`harness doctor`), or start a new run with --fresh --backend process."
+        )
+
+
+def require_cores(study: Study) -> None:
+    """Refuse a study that needs more cores than this process may use; MachineError says what it needs and what there is."""
+    there = len(available())
+    if study.needs_cores > there:
+        cores = "1 core" if there == 1 else f"{there} cores"
+        raise MachineError(
+            f"{study.name} needs {study.needs_cores} cores to tell what it asks, and this process may use {cores}: "
+            "run it on a larger machine"
         )
 
 
@@ -393,6 +414,11 @@ def read_run(folder: RunFolder) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise StudyError(f"{folder.run_json} is no description of a run; start a new run with --fresh")
     return content
+
+
+def _upstream_in_words(study: Study) -> tuple[str, ...]:
+    delay_ms = study.target.upstream_ms
+    return () if delay_ms is None else (f"upstream: answers after {delay_ms:g} ms, on the generator's cores",)
 
 
 def _cores_in_words(cores: CoreMap) -> str:

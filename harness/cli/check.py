@@ -28,6 +28,7 @@ def command(study: Path, results: Path, *, as_json: bool) -> None:
     from harness.study import load
 
     loaded = load(study)
+    opening.require_cores(loaded)
     if not loaded.knobs:
         _say_that_there_is_no_plan_yet(study, as_json=as_json)
         return

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from harness.ledger.record import WindowRecord
 from harness.report import formats, tables
 from harness.report.read import Run
-from harness.window.measurement import Validity
+from harness.window.measurement import HostFacts, Validity
 
 LOGS_SHOWN = 5
 LOG_LENGTH = 4000
@@ -77,6 +77,14 @@ def windows(run: Run) -> tuple[WindowRow, ...]:
     return tuple(_window_row(run, record) for record in run.history.windows)
 
 
+def _generator_cpu(host: HostFacts) -> str:
+    """Return the generator's share of a core, and beside it that of the target's upstream where there is one."""
+    if host.generator_cpu is None:
+        return formats.NOTHING
+    upstream = "" if host.upstream_cpu is None else f" + {formats.percent(host.upstream_cpu)} upstream"
+    return f"{formats.percent(host.generator_cpu)}{upstream}"
+
+
 def _window_row(run: Run, record: WindowRecord) -> WindowRow:
     host = record.host
     return WindowRow(
@@ -86,6 +94,6 @@ def _window_row(run: Run, record: WindowRecord) -> WindowRow:
         validity=record.validity.value,
         objective=formats.quantity(tables.shown(run, run.study.objective.metric), tables.objective(run, record)),
         lateness=formats.NOTHING if host.lateness_p99_ms is None else f"{host.lateness_p99_ms:.2f} ms",
-        generator_cpu=formats.NOTHING if host.generator_cpu is None else formats.percent(host.generator_cpu),
+        generator_cpu=_generator_cpu(host),
         reasons=formats.bounded("; ".join(record.reasons), REASON_LENGTH),
     )

@@ -148,6 +148,7 @@ def _resolved(path: Path, text: str, file: StudyFile, faults: Faults) -> Study |
     if target is None:
         return None
     reader = Levels(target, faults)
+    _check_cores(file, faults)
     baseline = reader.baseline(file, own)
     searched = reader.searched(file, baseline)
     phases = Phases(**file.phases.model_dump()) if file.phases else None
@@ -183,7 +184,15 @@ def _resolved(path: Path, text: str, file: StudyFile, faults: Faults) -> Study |
             *_histogram(file, target, faults),
         ),
         poll_histogram=file.window.poll_histogram,
+        needs_cores=file.needs_cores,
     )
+
+
+def _check_cores(file: StudyFile, faults: Faults) -> None:
+    """Refuse a need that is smaller than what the target alone is given."""
+    if "needs_cores" in file.model_fields_set and file.needs_cores < file.target.cpus:
+        words = f"must be at least target.cpus ({file.target.cpus}), and one more for the generator to be apart"
+        faults.add(words, "needs_cores", rests_on=[("needs_cores",), ("target", "cpus")])
 
 
 def _histogram(file: StudyFile, target: Target, faults: Faults) -> tuple[str, ...]:

@@ -28,9 +28,12 @@ BUILD_FLAGS = ("--cfg", "tokio_unstable", "-C", "target-feature=+crt-static")
 _SKIPPED = {"target", ".git", "node_modules"}
 """Folders at the top of a crate that no build reads."""
 
+MOST_DELAY_MS = 60_000.0
+"""The longest delay of an upstream: no load waits longer for an answer."""
+
 _MOST_BYTES = 2**20
 _KINDS = ("choice", "integer", "number", "flag")
-_KEYS = ("name", "about", "package", "admin", "options", "settings")
+_KEYS = ("name", "about", "package", "admin", "upstream", "options", "settings")
 _ROW_KEYS = ("kind", "default", "about", "choices", "low", "high")
 
 
@@ -70,9 +73,34 @@ def declared(content: Mapping[str, Any], file: Path) -> tuple[tuple[Declared, ..
     options, settings = (_part(content, part, faults) for part in ("options", "settings"))
     both = {row.name for row in options} & {row.name for row in settings}
     faults += [f"[options.{name}] is a setting too: keep one" for name in sorted(both)]
+    faults += _upstream_faults(content, settings)
     if faults:
         raise StudyError("\n".join(f"{file}: {fault}" for fault in faults))
     return options, settings
+
+
+def upstream_delay(content: Mapping[str, Any]) -> str | None:
+    """Return the setting that says how long the upstream takes (ms), of a target.toml that `declared` has read.
+
+    None where the target needs no upstream.
+    """
+    return str(content["upstream"]["delay"]) if "upstream" in content else None
+
+
+def _upstream_faults(content: Mapping[str, Any], settings: tuple[Declared, ...]) -> Iterator[str]:
+    """Yield what is wrong with the upstream that a target says it needs."""
+    if "upstream" not in content:
+        return
+    upstream, numbers = content["upstream"], [row for row in settings if row.kind in {"integer", "number"}]
+    if not isinstance(upstream, dict) or upstream.keys() != {"delay"}:
+        yield "[upstream] needs delay and nothing else: the setting that says how long it takes, in milliseconds"
+        return
+    found = next((row for row in numbers if row.name == upstream["delay"]), None)
+    if found is None:
+        names = listed(row.name for row in numbers)
+        yield f"[upstream] delay must be a setting that is a number, not {given(upstream['delay'])}. There are: {names}"
+    elif found.low is None or found.low < 0 or found.high is None or found.high > MOST_DELAY_MS:
+        yield f"[settings.{found.name}] is the upstream's delay: it needs low and high, from 0 to {MOST_DELAY_MS:g}"
 
 
 def _part(content: Mapping[str, Any], part: str, faults: list[str]) -> tuple[Declared, ...]:

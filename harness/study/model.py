@@ -54,7 +54,8 @@ class Target:
     whose sources are copied into the build cache (the crate itself for an own crate). `settings` are the complete
     fixed settings (defaults filled in). `ground` is the digest of all that is built except the rendered
     runtime.rs: sources, lock file, build flags, template. `own_runtime` is the committed runtime.rs of an own crate
-    (None for a template); it is what the baseline builds.
+    (None for a template); it is what the baseline builds. `upstream_ms` is how long the upstream takes for each answer
+    (ms), None where the target needs none.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Target:
     ground: str
     has_admin: bool
     own_runtime: str | None = None
+    upstream_ms: float | None = None
 
 
 @dataclass(frozen=True)
@@ -268,7 +270,8 @@ class Study:
     about levels that cannot act. `poll_histogram`: every variant counts its poll times.
     `floor_ms` is what the load's engine measures on this host where there is nothing to
     measure, by percentile; it is empty until the host is calibrated. `constraints` are what every variant has to meet.
-    `knobs_auto`: the file leaves the knobs to the diagnosis; there are none until it was made.
+    `knobs_auto`: the file leaves the knobs to the diagnosis; there are none until it was made. `needs_cores` is how many
+    cores a machine must have to tell what the study asks.
     """
 
     name: str
@@ -291,6 +294,7 @@ class Study:
     poll_histogram: bool = False
     constraints: tuple[Rule, ...] = ()
     knobs_auto: bool = False
+    needs_cores: int = 1
 
     def knob(self, name: str) -> Knob:
         """Return the searched knob of that name; KeyError if the study does not search it."""

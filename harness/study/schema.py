@@ -564,6 +564,12 @@ class StudyFile(Model):
         0.02, gt=0, lt=1, json_schema_extra={"default": "2%"}, description="Smaller differences count as the same."
     )
     seed: int = Field(1, ge=0, le=2**32 - 1, description="Decides every random choice.")
+    needs_cores: int = Field(
+        1,
+        ge=1,
+        le=4096,
+        description="How many cores a machine must have to tell what this study asks; on a smaller one it is refused.",
+    )
 
 
 def range_levels(spec: RangeFile, most: int = MOST_LEVELS) -> list[int]:

@@ -140,12 +140,15 @@ def _table(owner: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 def _described(file: TargetFile, content: Mapping[str, Any], faults: Faults, **fields: Any) -> Target:  # noqa: ANN401
     options, settings = manifest.declared(content, fields["crate"] / "target.toml")
+    values = _settings(file, settings, fields["name"], faults)
+    delay = manifest.upstream_delay(content)
     return Target(
         cpus=file.cpus,
         memory_bytes=file.memory,
         options=options,
         declared_settings=settings,
-        settings=_settings(file, settings, fields["name"], faults),
+        settings=values,
+        upstream_ms=None if delay is None else float(values[delay]),
         **fields,
     )
 

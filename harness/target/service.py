@@ -34,7 +34,8 @@ class Program:
 class Placement:
     """Where a service may run: its own cores, its memory limit, its two ports on 127.0.0.1.
 
-    `nonce` is handed over as HARNESS_NONCE and echoed by `/runtime`, which proves whose answer it is.
+    `nonce` is handed over as HARNESS_NONCE and echoed by `/runtime`, which proves whose answer it is. `upstream_port` is
+    where the upstream of a target that needs one listens, handed over as UPSTREAM_PORT.
     """
 
     cores: tuple[int, ...]
@@ -42,6 +43,7 @@ class Placement:
     port: int
     admin_port: int
     nonce: str
+    upstream_port: int | None = None
 
 
 @dataclass(frozen=True)

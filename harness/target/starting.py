@@ -19,8 +19,10 @@ LAUNCH = Path(__file__).with_name("launch.py")
 
 def environment(program: Program, placement: Placement) -> dict[str, str]:
     """Return all that the harness puts into a service's environment, whatever the backend."""
+    upstream = {} if placement.upstream_port is None else {"UPSTREAM_PORT": str(placement.upstream_port)}
     return {
         **program.environment,
+        **upstream,
         "PORT": str(placement.port),
         "ADMIN_PORT": str(placement.admin_port),
         "HARNESS_NONCE": placement.nonce,

@@ -67,7 +67,7 @@ def with_watch(facts: HostFacts, watch: Watch, cores: CoreMap, jitter: Jitter | 
     if watch.first is None or watch.last is None:
         return facts
     facts = replace(facts, generator_peak=_peak(watch.samples), **_pressure(watch.first, watch.last))
-    return _with_cpu_shares(facts, watch.first, watch.last, cores)
+    return _with_cpu_shares(facts, watch.first, watch.last, cores, has_upstream=watch.upstream_pid is not None)
 
 
 def with_samples(facts: HostFacts, job: Job, driven: Driven, taken: Samples, latency_ns: Latency) -> HostFacts:
@@ -154,12 +154,16 @@ def _peak(samples: list[Sample]) -> float | None:
     return max(shares, default=None)
 
 
-def _with_cpu_shares(facts: HostFacts, first: Account, last: Account, cores: CoreMap) -> HostFacts:
+def _with_cpu_shares(
+    facts: HostFacts, first: Account, last: Account, cores: CoreMap, *, has_upstream: bool
+) -> HostFacts:
     wall_ns = last.at_ns - first.at_ns
     target = _used(first.target_ns, last.target_ns, wall_ns)
     generator = _used(first.generator_ns, last.generator_ns, wall_ns)
+    upstream = _used(first.upstream_ns, last.upstream_ns, wall_ns)
     harness = (last.harness_ns - first.harness_ns) / wall_ns
-    ours_elsewhere = None if generator is None else generator + harness
+    beside = upstream if has_upstream else 0.0
+    ours_elsewhere = None if generator is None or beside is None else generator + harness + beside
     foreign = [
         max(0.0, share(first.host.used_ns, last.host.used_ns, group, wall_ns) - ours)
         for group, ours in _groups(cores, target, ours_elsewhere)
@@ -171,6 +175,7 @@ def _with_cpu_shares(facts: HostFacts, first: Account, last: Account, cores: Cor
         target_cpu=target,
         generator_cpu=generator,
         harness_cpu=harness,
+        upstream_cpu=upstream,
         foreign_cpu=max(foreign) if foreign else None,
         steal=max(share(first.host.steal_ns, last.host.steal_ns, (core,), wall_ns) for core in mine),
     )

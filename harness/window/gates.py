@@ -58,6 +58,12 @@ class Limits:
         default=0.75,
         metadata=_origin("of its cores", "no interpreter between two requests: p50 stands still up to 0.84 (measured)"),
     )
+    with_upstream: float = field(
+        default=0.75,
+        metadata=_origin(
+            "of their cores", "generator and upstream together: from where the native engine queues on itself"
+        ),
+    )
     generator_peak: float = field(
         default=0.90,
         metadata=_origin("of its core for half a second", "a burst that queued, even where the mean is low"),
@@ -177,6 +183,21 @@ def generator_cpu(facts: HostFacts, limits: Limits = LIMITS) -> tuple[Gate, ...]
     return ()
 
 
+def upstream(facts: HostFacts, limits: Limits = LIMITS) -> tuple[Gate, ...]:
+    """The upstream that the target forwards to survived, and had room beside the generator on their cores.
+
+    It stands on the generator's side: where it answers late or not at all, the target would be blamed for it.
+    """
+    if facts.upstream_ended is not None:
+        return (_invalid(f"the upstream did not survive the window: {facts.upstream_ended}"),)
+    if facts.upstream_cpu is None or facts.generator_cpu is None:
+        return ()
+    used = (facts.generator_cpu + facts.upstream_cpu) / facts.generator_cores
+    if used <= limits.with_upstream:
+        return ()
+    return (_invalid(f"generator and upstream used {used:.0%} of their core (limit {limits.with_upstream:.0%})"),)
+
+
 def foreign_cpu(facts: HostFacts, limits: Limits = LIMITS) -> tuple[Gate, ...]:
     """Nobody else used our cores."""
     if facts.foreign_cpu is None:
@@ -252,6 +273,7 @@ GATES: dict[str, Callable[[HostFacts, Limits], tuple[Gate, ...]]] = {
     "lateness": lateness,
     "arrivals": arrivals,
     "generator_cpu": generator_cpu,
+    "upstream": upstream,
     "foreign_cpu": foreign_cpu,
     "steal": steal,
     "throttling": throttling,

@@ -72,6 +72,8 @@ class HostFacts:
     about half a second. `jitter_...` is how late a thread that does nothing else woke at 1 kHz. `cpu_pressure` is the share of
     time that some task waited for a core (PSI). For arrivals see `window.arrivals`, for the trend `window.trend`.
     `overloaded`: the target left requests unanswered or had no core time left, so that its own queue may grow.
+    `upstream_cpu` is in cores, `upstream_ended` says how the target's upstream ended if it did not survive; both are None
+    where the target has none.
     """
 
     lateness_p50_ms: float | None = None
@@ -110,6 +112,8 @@ class HostFacts:
     trend_p: float | None = None
     overloaded: bool | None = None
     target_cores: int | None = None
+    upstream_cpu: float | None = None
+    upstream_ended: str | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -164,9 +168,10 @@ class StageTimes:
 
 @dataclass(frozen=True)
 class Measurement:
-    """All that a window gives. `figures` is None exactly when nothing could be measured (FAILED before t0).
+    """All that a window gives. `figures` is None exactly when nothing could be measured.
 
-    `in_force` is what `/runtime` said. `log` is the log's tail when the window FAILED.
+    That is FAILED before t0, or INVALID because the upstream ended before it. `in_force` is what `/runtime` said. `log` is
+    the log's tail when the window FAILED.
     """
 
     validity: Validity

@@ -2,7 +2,7 @@
 
 build -> start -> ready -> knobs in force -> verify, connect -> warm-up -> measure -> drain -> stop -> figures -> gates
 
-A fault of the target makes the window FAILED, a disturbed generator or host INVALID. Only a machine that cannot go on
+A fault of the target makes the window FAILED, a disturbed generator, upstream or host INVALID. Only a machine that cannot go on
 (MachineError) or a person (KeyboardInterrupt) ends it without a record, after everything started was taken away.
 """
 
@@ -20,14 +20,16 @@ import numpy as np
 from harness import variant as variants
 from harness.load import samples
 from harness.load.job import Driven, Generator, Job, TargetRefused
+from harness.load.null_servers import NullServer
 from harness.study.model import Study
 from harness.target import inspect
 from harness.target.service import Backend, Placement, Program, Service, TargetFailed
 from harness.variant import Step, Variant
-from harness.window import capacity, facts, figures, gates, series, server
+from harness.window import capacity, facts, figures, gates, series, server, upstream
 from harness.window.cores import CoreMap
 from harness.window.jitter import Jitter, JitterProbe
 from harness.window.measurement import Figures, HostFacts, Measurement, StageTimes, Validity
+from harness.window.upstream import Upstream, UpstreamEnded
 from harness.window.watch import Watch
 
 READY_LIMIT_S = 20.0
@@ -37,7 +39,10 @@ SCRAPES = 3
 
 @dataclass(frozen=True)
 class Bench:
-    """What all windows of a run share. `build` turns a variant into a program (cargo, or a fake in tests)."""
+    """What all windows of a run share. `build` turns a variant into a program (cargo, or a fake in tests).
+
+    `upstream` is there exactly where the target needs one.
+    """
 
     study: Study
     build: Callable[[Study, Variant], Program]
@@ -45,6 +50,7 @@ class Bench:
     generator: Generator
     cores: CoreMap
     jitter: JitterProbe | None = None
+    upstream: Upstream | None = None
 
 
 @dataclass(frozen=True)
@@ -81,9 +87,9 @@ def run(step: Step, bench: Bench, place: Place) -> Measurement:
         program = bench.build(bench.study, step.variant)
         _keep_sources(bench.study, step.variant, program, place.variant_folder)
         ran = _serve_and_drive(step, bench, place, program)
-    except (TargetFailed, TargetRefused) as fault:
+    except (TargetFailed, TargetRefused, UpstreamEnded) as fault:
         return Measurement(
-            validity=Validity.FAILED,
+            validity=Validity.INVALID if isinstance(fault, UpstreamEnded) else Validity.FAILED,
             reasons=(str(fault),),
             started=started,
             ended=time.time(),
@@ -104,9 +110,14 @@ def run(step: Step, bench: Bench, place: Place) -> Measurement:
 
 
 def _serve_and_drive(step: Step, bench: Bench, place: Place, program: Program) -> _Run:
+    with upstream.served(bench.upstream, bench.cores.generator) as behind:
+        return _with_upstream(step, bench, place, program, behind)
+
+
+def _with_upstream(step: Step, bench: Bench, place: Place, program: Program, behind: NullServer | None) -> _Run:
     study = bench.study
-    port, admin_port = inspect.free_ports()
-    placement = Placement(bench.cores.target, study.target.memory_bytes, port, admin_port, secrets.token_hex(8))
+    placement = _placement(bench, behind)
+    port, admin_port = placement.port, placement.admin_port
     begun = time.monotonic_ns()
     with bench.backend.serve(program, placement) as service:
         inspect.wait_ready(service, placement, has_admin=study.target.has_admin, limit_s=READY_LIMIT_S)
@@ -121,13 +132,14 @@ def _serve_and_drive(step: Step, bench: Bench, place: Place, program: Program) -
             lambda: bench.generator.pids,
             admin_port if study.target.has_admin else None,
             () if bench.jitter is None else (bench.jitter.pid,),
+            None if behind is None else behind.pid,
         )
         driven, jitter = _drive(job, bench, service, watch)
         return _Run(
             job=job,
             driven=driven,
             watch=watch,
-            facts=_facts(bench, driven, watch, admin_port, jitter),
+            facts=replace(_facts(bench, driven, watch, admin_port, jitter), upstream_ended=upstream.ended(behind)),
             peak_rss_bytes=inspect.vm_hwm_bytes(service.pid),
             in_force=in_force,
             start_s=(ready - begun) / 1e9,
@@ -135,6 +147,12 @@ def _serve_and_drive(step: Step, bench: Bench, place: Place, program: Program) -
             faults=_death(service),
             log=service.log(LOG_LINES_KEPT),
         )
+
+
+def _placement(bench: Bench, behind: NullServer | None) -> Placement:
+    port, admin_port = inspect.free_ports()
+    memory, nonce = bench.study.target.memory_bytes, secrets.token_hex(8)
+    return Placement(bench.cores.target, memory, port, admin_port, nonce, None if behind is None else behind.port)
 
 
 def _drive(job: Job, bench: Bench, service: Service, watch: Watch) -> tuple[Driven, Jitter | None]:

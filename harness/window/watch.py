@@ -24,6 +24,7 @@ class Account:
 
     `pressure_us` is how long some task of the host has waited for a core, `generator_throttled_s` and
     `target_throttled_s` how long a CPU quota has stopped either, all since boot or since their cgroup is there.
+    `upstream_ns` is None too where the target has no upstream.
     """
 
     at_ns: int
@@ -34,6 +35,7 @@ class Account:
     pressure_us: int | None = None
     generator_throttled_s: float | None = None
     target_throttled_s: float | None = None
+    upstream_ns: int | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class Watch:
     generator_pids: Callable[[], tuple[int, ...]]
     admin_port: int | None
     harness_pids: tuple[int, ...] = ()
+    upstream_pid: int | None = None
     samples: list[Sample] = field(default_factory=list)
     first: Account | None = None
     last: Account | None = None
@@ -108,6 +111,7 @@ class Watch:
             pressure_us=read_cpu_pressure_us(),
             generator_throttled_s=inspect.cgroup_cpu_throttled_s(self._generators[0]) if self._generators else None,
             target_throttled_s=inspect.cgroup_cpu_throttled_s(self.target_pid),
+            upstream_ns=None if self.upstream_pid is None else inspect.process_cpu_ns(self.upstream_pid),
         )
 
     def _sample(self) -> Sample:

@@ -56,7 +56,8 @@ def backend(request, tmp_path):
 
 
 def placed(study):
-    return Placement((0,), 256 * 2**20, *inspect.free_ports(), nonce=study.name)
+    upstream = None if study.target.upstream_ms is None else 1  # nobody listens there, and nothing is forwarded here
+    return Placement((0,), 256 * 2**20, *inspect.free_ports(), nonce=study.name, upstream_port=upstream)
 
 
 def faults_of(study, variant, backend):

@@ -20,6 +20,14 @@ def refused(done, code, *words):
         assert word in done.stderr
 
 
+@pytest.mark.parametrize("command", ["check", "optimize"])
+def test_a_study_that_needs_a_larger_machine_is_refused_with_what_it_needs(harness, command):
+    harness.study.write_text(harness.study.read_text() + "needs_cores: 4096\n")
+
+    refused(harness(command, "small.yaml"), 3, "small needs 4096 cores", "run it on a larger machine")
+    assert not (harness.folder / "results").exists() or not any((harness.folder / "results").rglob("run.json"))
+
+
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [

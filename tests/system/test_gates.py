@@ -200,6 +200,21 @@ def test_a_rate_far_above_what_the_generator_can_is_invalid(generator):
     assert reasons(seen, "the generator used")
 
 
+@pytest.mark.cargo
+@pytest.mark.fires("upstream")
+def test_an_upstream_that_dies_within_the_window_is_invalid_though_the_target_answers_502(generator, tmp_path):
+    def kill_it(pid):
+        time.sleep(1.2)
+        os.kill(pid, signal.SIGKILL)
+
+    backend = ProcessBackend(tmp_path / "children.json")
+    seen = served.forwarded(generator, backend, tmp_path, kill_it)
+
+    assert seen.validity is Validity.INVALID
+    assert reasons(seen, "the upstream did not survive the window: killed by SIGKILL")
+    assert seen.figures.failed > 100
+
+
 @pytest.mark.fires("dispatched")
 def test_a_generator_that_is_stopped_until_the_window_is_over_is_invalid(generator):
     stopped = stop_for(generator.pid, after_s=2.2, length_s=3.0)

@@ -3,9 +3,11 @@
 import importlib.util
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from harness.diagnose.rules import RULES
+from harness.study import load
 
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = ROOT / "docs" / "measured" / "measure.json"
@@ -46,6 +48,18 @@ def test_every_study_says_what_the_diagnosis_of_its_baseline_has_to_find():
 
     assert set(stories.PLANTED) == {file.stem for file in stories.STUDIES.glob("*.yaml")}
     assert {rule for rule in stories.PLANTED.values() if rule} <= set(RULES)
+
+
+def test_a_story_that_this_machine_is_too_small_for_has_a_row_with_the_reason():
+    stories = bench("stories")
+    study = load(stories.STUDIES / "ingest-bandwidth.yaml")
+
+    reason = stories.obstacle(replace(study, needs_cores=4096))
+    page = stories.page({"ingest-bandwidth": stories.untestable(reason)})
+
+    assert stories.obstacle(replace(study, needs_cores=1)) == ""
+    assert "| [ingest-bandwidth](#ingest-bandwidth) | not testable on this machine |" in page
+    assert "not testable on this machine. ingest-bandwidth needs 4096 cores" in page
 
 
 def test_the_page_of_the_search_is_generated_from_what_is_kept_and_ours_stands_beside_what_others_do():

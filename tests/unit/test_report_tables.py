@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import canned_run
 
-from harness.report import places, read, tables
+from harness.report import places, read, tables, windows
 
 FLOOR = {"floor_ms": {"p50": 0.21, "p95": 0.42, "p99": 1.3}}
 
@@ -49,6 +49,17 @@ def test_a_closed_load_that_left_the_target_cpu_to_spare_is_at_least_what_it_can
 
     assert row(spare, "throughput").baseline.startswith("≥ ")
     assert not row(full, "throughput").baseline.startswith("≥ ")
+
+
+def test_the_cpu_of_an_upstream_stands_beside_the_generators_and_apart_from_it(tmp_path):
+    def forwarding(_, made):
+        return replace(made, host=replace(made.host, generator_cpu=0.21, upstream_cpu=0.04))
+
+    plain = read.run(canned_run.write(tmp_path / "plain"))
+    run = read.run(canned_run.write(tmp_path / "forwarding", spoil=forwarding))
+
+    assert {row.generator_cpu for row in windows.windows(run)} == {"21 % + 4 % upstream"}
+    assert not any("upstream" in row.generator_cpu for row in windows.windows(plain))
 
 
 def test_what_shapes_the_generator_is_told(tmp_path):

@@ -75,6 +75,25 @@ def test_every_target_but_the_floor_has_a_study():
     assert {*manifest.template_names()} - studied == {"echo"}
 
 
+def test_the_story_of_memory_bandwidth_needs_a_core_beside_those_of_its_target():
+    study = load(ROOT / "studies" / "ingest-bandwidth.yaml")
+
+    assert (study.target.name, study.target.cpus, study.needs_cores) == ("ingest", 4, 5)
+    assert study.knob("worker_threads").levels == (1, 2, 3, "unset", 8)
+
+
+def test_a_study_that_says_nothing_needs_one_core(write):
+    assert load(write(GOOD)).needs_cores == 1
+
+
+def test_fewer_cores_than_the_target_gets_are_no_need(write):
+    text = GOOD.replace("template: payments,", "template: payments, cpus: 4,") + "needs_cores: 3\n"
+
+    assert faults(write(text)) == [
+        "study.yaml:10:1 needs_cores: must be at least target.cpus (4), and one more for the generator to be apart"
+    ]
+
+
 def test_the_quickstart_is_the_plan_that_it_says():
     study = load(ROOT / "studies" / "quickstart.yaml")
 

@@ -67,8 +67,8 @@ def test_all_faults_of_a_target_come_at_once(tmp_path):
 
     assert faults(content, tmp_path) == [
         (
-            "target.toml: optoins is no known key. Did you mean options? Allowed: name, about, package, admin, options, "
-            "settings"
+            "target.toml: optoins is no known key. Did you mean options? Allowed: name, about, package, admin, "
+            "upstream, options, settings"
         ),
         "target.toml: admin must be true or false: whether the service answers on $ADMIN_PORT",
         (
@@ -77,6 +77,55 @@ def test_all_faults_of_a_target_come_at_once(tmp_path):
         ),
         "target.toml: [options.same] is a setting too: keep one",
     ]
+
+
+DELAY = {"kind": "number", "default": 5.0, "low": 0.0, "high": 1000.0, "about": "How long the upstream takes."}
+
+
+def test_the_upstream_of_a_target_takes_as_long_as_the_setting_that_it_names_says(tmp_path):
+    content = {"upstream": {"delay": "wait_ms"}, "settings": {"wait_ms": DELAY}}
+
+    manifest.declared(content, tmp_path / "target.toml")
+
+    assert manifest.upstream_delay(content) == "wait_ms"
+    assert manifest.upstream_delay({"settings": {"wait_ms": DELAY}}) is None
+
+
+@pytest.mark.parametrize(
+    ("upstream", "delay", "words"),
+    [
+        (5, DELAY, "[upstream] needs delay and nothing else: the setting that says how long it takes, in milliseconds"),
+        (
+            {},
+            DELAY,
+            "[upstream] needs delay and nothing else: the setting that says how long it takes, in milliseconds",
+        ),
+        (
+            {"delay": "wait"},
+            DELAY,
+            "[upstream] delay must be a setting that is a number, not 'wait'. There are: wait_ms",
+        ),
+        (
+            {"delay": "wait_ms"},
+            {"kind": "flag", "default": True, "about": "x"},
+            "[upstream] delay must be a setting that is a number, not 'wait_ms'. There are: none",
+        ),
+        (
+            {"delay": "wait_ms"},
+            {**DELAY, "low": -1.0},
+            "[settings.wait_ms] is the upstream's delay: it needs low and high, from 0 to 60000",
+        ),
+        (
+            {"delay": "wait_ms"},
+            {**DELAY, "high": 60_001.0},
+            "[settings.wait_ms] is the upstream's delay: it needs low and high, from 0 to 60000",
+        ),
+    ],
+)
+def test_an_upstream_that_is_wrongly_declared_is_named(upstream, delay, words, tmp_path):
+    content = {"upstream": upstream, "settings": {"wait_ms": delay}}
+
+    assert faults(content, tmp_path) == [f"target.toml: {words}"]
 
 
 @pytest.mark.parametrize("level", [float("nan"), float("inf"), -1, 1001, "2", True, None])

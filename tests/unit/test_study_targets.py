@@ -79,6 +79,19 @@ def test_options_and_settings_come_from_its_target_toml(own):
     assert study.baseline == {"kind": "other", "worker_threads": 4}
 
 
+@pytest.mark.parametrize(("fixed", "delay_ms"), [("", 3.0), (", set: {size: 7}", 7.0)])
+def test_the_study_fixes_how_long_the_upstream_takes(own, fixed, delay_ms):
+    options = OPTIONS.replace("[options.kind]", '[upstream]\ndelay = "size"\n[options.kind]')
+    (own / "crate" / "target.toml").write_text(options.replace("default = 3", "default = 3\nlow = 0\nhigh = 10"))
+    (own / "study.yaml").write_text(STUDY.replace("{path: crate}", f"{{path: crate{fixed}}}"))
+
+    assert load(own / "study.yaml").target.upstream_ms == delay_ms
+
+
+def test_a_target_that_declares_no_upstream_gets_none(own):
+    assert load(own / "study.yaml").target.upstream_ms is None
+
+
 def test_a_runtime_knob_in_the_baseline_is_refused(own):
     (own / "study.yaml").write_text(STUDY + "baseline: {worker_threads: 2}\n")
 

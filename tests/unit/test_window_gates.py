@@ -57,6 +57,8 @@ def test_a_quiet_window_is_valid_without_a_reason():
         ({"lateness_p99_ms": 3.0}, Validity.DEGRADED),
         ({"generator_cpu": 0.61}, Validity.INVALID),
         ({"generator_cpu": None}, Validity.DEGRADED),
+        ({"upstream_ended": "killed by SIGKILL"}, Validity.INVALID),
+        ({"generator_cpu": 0.5, "upstream_cpu": 0.26}, Validity.INVALID),
         ({"foreign_cpu": 0.06}, Validity.DEGRADED),
         ({"foreign_cpu": 0.26}, Validity.INVALID),
         ({"foreign_cpu": None}, Validity.DEGRADED),
@@ -90,6 +92,8 @@ def test_each_disturbance_of_generator_or_host_is_named(change, expected):
     "change",
     [
         {"target_cpu": 1.0},
+        {"generator_cpu": 0.5, "upstream_cpu": 0.24},
+        {"generator_cpu": 0.9, "upstream_cpu": 0.5, "generator_cores": 2, "engine": "native"},
         {"sent_requests": 2500, "server_requests": 2450},
         {"trend_ratio": 40.0, "trend_p": 0.0, "overloaded": True},
         {"dispersion": 50.0, "planned": None},  # our closed model sends when it was answered

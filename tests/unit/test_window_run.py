@@ -3,6 +3,8 @@
 import http.server
 import json
 import os
+import signal
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -18,12 +20,14 @@ from harness.load import samples, schedule
 from harness.load.job import COMPLETED, Driven, TargetRefused
 from harness.study import load
 from harness.study.model import WindowTimes
+from harness.target import proc, starting
 from harness.target.service import Exit, Program, TargetFailed
 from harness.variant import Step
 from harness.window import run as window
 from harness.window.cores import core_map
 from harness.window.measurement import Validity
 from harness.window.run import Bench, Place
+from harness.window.upstream import Upstream
 
 QUICKSTART = Path(__file__).resolve().parents[2] / "studies" / "quickstart.yaml"
 N = 100
@@ -69,6 +73,7 @@ class FakeBackend:
 
     @contextmanager
     def serve(self, program, placement):
+        self.placement = placement
         options = {name.removeprefix("OPT_").lower(): value for name, value in program.environment.items()}
         runtime = {
             "flavor": "multi_thread",
@@ -151,9 +156,10 @@ def program(study, wanted):
     )
 
 
-def ran(study, tmp_path, backend=None, generator=None, build=program, **assignment):
+def ran(study, tmp_path, backend=None, generator=None, build=program, upstream=None, **assignment):
     step = Step("calibrate", "baseline", 0, 0, 0, variant.of(study, assignment), 7)
-    bench = Bench(study, build, backend or FakeBackend(), generator or FakeGenerator(), core_map((0, 1), 1))
+    cores = core_map((0, 1), 1)
+    bench = Bench(study, build, backend or FakeBackend(), generator or FakeGenerator(), cores, upstream=upstream)
     (tmp_path / "window").mkdir()
     (tmp_path / "variant").mkdir()
     return window.run(step, bench, Place(tmp_path / "window", tmp_path / "variant", None, new_variant=True))
@@ -272,3 +278,88 @@ def test_latency_counts_from_the_intended_and_beside_it_from_the_actual_send(stu
 
     assert seen.p50_ms - seen.from_send_p50_ms == pytest.approx(0.002)
     assert seen.few_beyond == ("p50", "p90", "p95", "p99", "p999")
+
+
+UPSTREAM = """\
+#!{python} -IS
+import os, sys
+with open(__file__ + ".pid", "w") as file:
+    file.write(str(os.getpid()))
+print(4321, flush=True)
+while sys.stdin.read(1):
+    pass
+"""
+
+
+class FakeUpstream:
+    """A program that says that it listens, and does nothing."""
+
+    def __init__(self, folder):
+        self.file = folder / "upstream"
+        self.file.write_text(UPSTREAM.format(python=sys.executable))
+        self.file.chmod(0o755)
+        self.plan = Upstream(self.file, 5.0)
+
+    @property
+    def pid(self):
+        return int(Path(f"{self.file}.pid").read_text())
+
+    def kill(self):
+        os.kill(self.pid, signal.SIGKILL)
+        assert proc.wait_gone(self.pid, 5)
+
+
+@pytest.fixture
+def upstream(tmp_path):
+    return FakeUpstream(tmp_path)
+
+
+def test_a_target_is_given_the_port_of_its_upstream_which_ends_with_the_window(study, tmp_path, upstream):
+    backend, seen_on = FakeBackend(), []
+    watching = FakeGenerator(at_end=lambda: seen_on.append(os.sched_getaffinity(upstream.pid)))
+
+    seen = ran(study, tmp_path, backend, watching, upstream=upstream.plan)
+
+    assert starting.environment(program(study, variant.baseline(study)), backend.placement)["UPSTREAM_PORT"] == "4321"
+    assert seen_on == [{*core_map((0, 1), 1).generator}]
+    assert seen.host.upstream_cpu >= 0
+    assert seen.host.upstream_ended is None
+    assert proc.stat(upstream.pid) is None
+
+
+def test_a_target_without_an_upstream_is_given_no_port(study, tmp_path):
+    backend = FakeBackend()
+
+    seen = ran(study, tmp_path, backend)
+
+    assert "UPSTREAM_PORT" not in starting.environment(program(study, variant.baseline(study)), backend.placement)
+    assert (seen.host.upstream_cpu, seen.host.upstream_ended) == (None, None)
+
+
+def test_an_upstream_that_dies_within_the_window_makes_it_invalid_and_keeps_its_figures(study, tmp_path, upstream):
+    seen = ran(study, tmp_path, generator=FakeGenerator(at_end=upstream.kill), upstream=upstream.plan)
+
+    assert seen.validity is Validity.INVALID
+    assert "the upstream did not survive the window: killed by SIGKILL" in seen.reasons
+    assert seen.figures.offered == N
+
+
+def test_a_target_that_refuses_because_its_upstream_died_has_not_failed(study, tmp_path, upstream):
+    class Refused(FakeGenerator):
+        def drive(self, job, on_start):
+            upstream.kill()
+            super().drive(job, on_start)
+
+    seen = ran(study, tmp_path, generator=Refused(TargetRefused("GET / answered 502")), upstream=upstream.plan)
+
+    assert (seen.validity, seen.figures) == (Validity.INVALID, None)
+    assert seen.reasons == ("the upstream did not survive the window: killed by SIGKILL",)
+
+
+def test_a_target_that_fails_beside_a_living_upstream_has_failed(study, tmp_path, upstream):
+    generator = FakeGenerator(TargetRefused("GET / answered 502"))
+
+    seen = ran(study, tmp_path, generator=generator, upstream=upstream.plan)
+
+    assert (seen.validity, seen.reasons) == (Validity.FAILED, ("GET / answered 502",))
+    assert proc.stat(upstream.pid) is None

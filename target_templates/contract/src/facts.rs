@@ -205,9 +205,11 @@ pub fn sigterm_ends_the_service_although_a_client_stays_connected(target: &Targe
     drop(kept_alive);
 }
 
-/// Nothing listens at a port that was not asked for.
+/// Nothing listens at a port that was not asked for, and nothing is forwarded to one.
 pub fn a_port_that_is_missing_or_no_port_is_a_usage_error(target: &Target) {
-    for variable in ["PORT", "ADMIN_PORT"] {
+    let has_upstream = parse(target.declaration)["upstream"].is_object();
+    let ports = ["PORT", "ADMIN_PORT"].into_iter().chain(has_upstream.then_some("UPSTREAM_PORT"));
+    for variable in ports {
         for value in ["", "0", "65536", "http"] {
             let (code, words) = Process::start(target.binary, &[(variable, value)]).last_words();
 

@@ -20,14 +20,16 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `binary` on two free ports with nothing else in its environment than `variables`, which may override.
+    /// Starts `binary` on two free ports with nothing else in its environment than a port at which no upstream listens
+    /// and `variables`, which may override.
     #[must_use]
     pub fn start(binary: &str, variables: &[(&str, &str)]) -> Self {
-        let [port, admin] = free_ports();
+        let [port, admin, upstream] = free_ports();
         let child = Command::new(binary)
             .env_clear()
             .env("PORT", port.to_string())
             .env("ADMIN_PORT", admin.to_string())
+            .env("UPSTREAM_PORT", upstream.to_string())
             .envs(variables.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
@@ -135,9 +137,9 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// Two ports of this host that nobody holds, below the range that the kernel gives to outgoing connections: there
+/// Ports of this host that nobody holds, below the range that the kernel gives to outgoing connections: there
 /// another test's connection could take one before the target does.
-fn free_ports() -> [u16; 2] {
+fn free_ports() -> [u16; 3] {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = u16::try_from(std::process::id() % 8_000).unwrap();
     let mut free = std::iter::repeat_with(|| 20_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000)

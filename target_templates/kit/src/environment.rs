@@ -1,9 +1,10 @@
-//! What the environment says: the two ports, and the options and settings as `OPT_<NAME>`.
+//! What the environment says: the two ports, the upstream's, and the options and settings as `OPT_<NAME>`.
 //!
 //! A value that cannot be used is refused, never replaced by a default: a window must not measure another setting than
 //! the one it names.
 
 use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU16;
 use std::ops::RangeInclusive;
 use std::{env, fmt};
@@ -35,6 +36,14 @@ pub fn port(name: &str) -> Result<u16, BadValue> {
     let port = value.as_deref().and_then(|text| text.parse::<NonZeroU16>().ok());
     let rule = "must be a port number from 1 to 65535";
     port.map(NonZeroU16::get).ok_or_else(|| BadValue { variable: name.to_owned(), value, rule: rule.to_owned() })
+}
+
+/// Where the upstream listens, of a target whose `target.toml` declares one: `127.0.0.1:$UPSTREAM_PORT`.
+///
+/// # Errors
+/// When the variable is not set or gives no port.
+pub fn upstream() -> Result<SocketAddr, BadValue> {
+    port("UPSTREAM_PORT").map(|port| (Ipv4Addr::LOCALHOST, port).into())
 }
 
 /// The options and settings that were given, by lower-case name, as text.

@@ -13,6 +13,6 @@ mod probe;
 mod runtimes;
 mod serve;
 
-pub use environment::{BadValue, Given};
+pub use environment::{BadValue, Given, upstream};
 pub use runtimes::Runtimes;
 pub use serve::serve;

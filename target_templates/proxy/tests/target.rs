@@ -1,0 +1,3 @@
+//! Proxy holds what the harness expects of any target.
+
+contract::holds!(env!("CARGO_BIN_EXE_proxy"), include_str!("../target.toml"));
