@@ -54,7 +54,7 @@ class Target:
     whose sources are copied into the build cache (the crate itself for an own crate). `settings` are the complete
     fixed settings (defaults filled in). `ground` is the digest of all that is built except the rendered
     runtime.rs: sources, lock file, build flags, template. `own_runtime` is the committed runtime.rs of an own crate
-    (None for a template); it is what the baseline builds.
+    (None for a template); it is what the baseline builds. `features` are the cargo features that the crate declares.
     """
 
     name: str
@@ -70,6 +70,7 @@ class Target:
     ground: str
     has_admin: bool
     own_runtime: str | None = None
+    features: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

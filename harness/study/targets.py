@@ -140,12 +140,14 @@ def _table(owner: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 def _described(file: TargetFile, content: Mapping[str, Any], faults: Faults, **fields: Any) -> Target:  # noqa: ANN401
     options, settings = manifest.declared(content, fields["crate"] / "target.toml")
+    cargo = manifest.read_toml(fields["crate"] / "Cargo.toml")
     return Target(
         cpus=file.cpus,
         memory_bytes=file.memory,
         options=options,
         declared_settings=settings,
         settings=_settings(file, settings, fields["name"], faults),
+        features=tuple(_table(cargo, "features")),
         **fields,
     )
 

@@ -128,7 +128,7 @@ def _serve_and_drive(step: Step, bench: Bench, place: Place, program: Program) -
             watch=watch,
             facts=_facts(bench, driven, watch, service, admin_port, jitter),
             peak_rss_bytes=inspect.vm_hwm_bytes(service.pid),
-            in_force=in_force,
+            in_force={**in_force, **_shown_by_load(step.variant, placement)} if study.target.has_admin else in_force,
             start_s=(ready - begun) / 1e9,
             connect_s=(driven.start_ns - ready) / 1e9,
             faults=_death(service),
@@ -152,6 +152,13 @@ def _drive(job: Job, bench: Bench, service: Service, watch: Watch) -> tuple[Driv
         watch.finish()
         jitter = None if bench.jitter is None else bench.jitter.finish()
     return driven, jitter
+
+
+def _shown_by_load(variant: Variant, placement: Placement) -> dict[str, object]:
+    """Return what shows only after requests: Tokio opens its io_uring at the first use of a file, if it may."""
+    if variant.values.get("enable_io_uring") is not True:
+        return {}
+    return {"io_uring": inspect.read_runtime(placement).get("io_uring")}
 
 
 def _death(service: Service) -> tuple[str, ...]:

@@ -143,3 +143,34 @@ def test_two_notices_are_each_said_once():
         notices.BROKEN_GUARD,
         notices.METRICS_MISSING,
     ]
+
+
+URING = (Knob("enable_io_uring", "runtime", (UNSET, True), ordered=False, baseline=UNSET),)
+
+
+def told_of_rings(ring):
+    """The notices of a study of io_uring whose service tells `ring` after the load of each window that enables it."""
+
+    @dataclass(frozen=True)
+    class WithRing(Fake):
+        def run_step(self, step, n):
+            shown = {"io_uring": ring} if step.variant.values.get("enable_io_uring") else {}
+            return replace(super().run_step(step, n), in_force=shown)
+
+    return run_study(quick_study(knobs=URING), WithRing(flat, Noise(1)))
+
+
+def test_an_io_uring_that_is_forbidden_is_said_once_after_the_first_window_that_asks_for_it():
+    steps, history = told_of_rings(ring=False)
+    at = next(i for i, step in enumerate(steps) if isinstance(step, Decision) and step.kind == "notice")
+
+    (words,) = notices.said(history)
+    assert "no-op here" in words
+    assert [step.variant.values.get("enable_io_uring") for step in steps[1:at]].count(True) == 1
+
+
+@pytest.mark.parametrize("ring", [True, None], ids=["open", "not told"])
+def test_of_an_io_uring_that_is_open_or_not_told_nothing_is_said(ring):
+    _, history = told_of_rings(ring)
+
+    assert notices.said(history) == ()

@@ -179,9 +179,16 @@ async fn in_force(State(watched): State<Watched>) -> Json<Value> {
         "nonce": std::env::var("HARNESS_NONCE").unwrap_or_default(),
         "pid": std::process::id(),
         "threads": fs::read_dir("/proc/self/task").ok().map(Iterator::count),
+        "io_uring": has_ring(),
         "tokio": locked_version(LOCK, "tokio"),
         "unstable": cfg!(tokio_unstable),
     }))
+}
+
+/// Whether the process has an `io_uring`; Tokio opens one at its first use of a file, if it may. None: `/proc` does not tell.
+fn has_ring() -> Option<bool> {
+    let mut open = fs::read_dir("/proc/self/fd").ok()?.flatten().filter_map(|file| fs::read_link(file.path()).ok());
+    Some(open.any(|file| file.as_os_str() == "anon_inode:[io_uring]"))
 }
 
 /// The version of `package` in the text of a lock file.
