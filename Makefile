@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
+PROMTOOL := build/promtool
 
 REAL := docker or cargo or load or browser
 ALL_CORES := -n logical --dist worksteal
@@ -16,7 +17,7 @@ quickstart: $(INSTALLED)
 	$(BIN)/harness optimize studies/quickstart.yaml
 
 # What neither builds nor measures runs on every core at once; the rest has the machine to itself, one test at a time.
-test: $(INSTALLED_DEV) lint
+test: $(INSTALLED_DEV) $(PROMTOOL) lint
 	cd target_templates && cargo test --quiet --locked
 	cd native && cargo test --quiet --locked
 	$(call tested,$(ALL_CORES) -m "not ($(REAL))")
@@ -37,6 +38,7 @@ lint-python: $(INSTALLED_DEV)
 lint-rust:
 	cd target_templates && cargo fmt --all --check
 	cd target_templates && cargo clippy --quiet --all-targets --locked -- -D warnings
+	cd target_templates && RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --package kit --locked
 	cd native && cargo fmt --check
 	cd native && cargo clippy --quiet --all-targets --locked -- -D warnings
 	cd tests/own_crate && cargo fmt --check
@@ -84,3 +86,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 $(INSTALLED_DEV): $(INSTALLED)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	touch $@
+
+# Checks the exported alert rules; where it cannot be brought, that is said and tried again the next time.
+$(PROMTOOL):
+	tests/bring_promtool $@

@@ -30,7 +30,7 @@ class Watcher(Protocol):
         """A window is about to run."""
 
     def measured(self, study: Study, history: History, record: WindowRecord) -> None:
-        """A window is in the ledger."""
+        """A window is in the ledger; `history` is the ledger before it."""
 
     def decided(self, study: Study, history: History, record: DecisionRecord) -> None:
         """A decision is in the ledger."""

@@ -3,14 +3,27 @@
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
+PROMTOOL = Path(__file__).resolve().parents[1] / "build" / "promtool"
 TOOLS = {
     "docker": lambda: subprocess.run(["docker", "version"], capture_output=True, check=False).returncode == 0,
     "cargo": lambda: shutil.which("cargo") is not None,
     "browser": lambda: shutil.which("chromium") is not None,
+    "promtool": lambda: _promtool() is not None,
 }
+
+
+@pytest.fixture(scope="session")
+def promtool():
+    """The promtool on PATH, else the one that `make test` brought."""
+    return _promtool()
+
+
+def _promtool():
+    return shutil.which("promtool") or shutil.which(PROMTOOL)
 
 
 def pytest_collection_modifyitems(items):

@@ -78,12 +78,11 @@ class Progressing:
         )
 
     def measured(self, study: Study, history: History, record: WindowRecord) -> None:
-        """Show one line for the window that is now in the ledger."""
-        del history
+        """Show one line for the window that is now in the ledger; `history` is what was there before it."""
         if self.quiet:
             return
         value = objective_words(study, record)
-        why = f"  ({record.reasons[0]})" if record.reasons and record.validity is not Validity.VALID else ""
+        why = _why(history, record)
         if record.validity is Validity.FAILED and record.log.strip():
             why += f"\n{'':>10}{record.log.strip().splitlines()[-1][:200]}"
         changed = {name: level for name, level in record.values.items() if study.baseline.get(name) != level}
@@ -110,6 +109,15 @@ class Progressing:
             self.console.print(text, highlight=False, markup=False, soft_wrap=True)
         else:
             say(text)
+
+
+def _why(history: History, record: WindowRecord) -> str:
+    """Return the first reason that is news: what makes every window DEGRADED is said at the first of them."""
+    if record.validity is Validity.VALID:
+        return ""
+    said = {reason for window in history.windows if window.validity is Validity.DEGRADED for reason in window.reasons}
+    news = [reason for reason in record.reasons if record.validity is not Validity.DEGRADED or reason not in said]
+    return f"  ({news[0]})" if news else ""
 
 
 def objective_words(study: Study, record: WindowRecord) -> str:

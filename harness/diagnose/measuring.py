@@ -106,18 +106,18 @@ def _why_missing(facts: Facts, missing: list[str]) -> str:
     if not facts.study.target.has_admin:
         return "The service has no /metrics on $ADMIN_PORT."
     if set(missing) <= set(UNSTABLE):
-        return "The service is compiled without `--cfg tokio_unstable`."
+        return "The service's /metrics tells Tokio's stable metrics only, or it is compiled without `--cfg tokio_unstable`."
     return "The service's /metrics did not answer, or does not name them."
 
 
 def _how_to_add(facts: Facts, missing: list[str]) -> tuple[str, ...]:
     unstable = (
-        "Compile with RUSTFLAGS='--cfg tokio_unstable' (.cargo/config.toml): the blocking pool is told only then."
+        "Name tokio_blocking_threads, tokio_idle_blocking_threads and tokio_blocking_queue_depth, and compile with "
+        "RUSTFLAGS='--cfg tokio_unstable' (.cargo/config.toml): the blocking pool is told only then."
     )
     served = (
-        "Answer /metrics on $ADMIN_PORT from a thread and a runtime of its own, in Prometheus text with the names of "
-        "target_templates/kit (tokio_worker_busy_seconds_total, tokio_alive_tasks, ...): copy kit/src/metrics.rs and "
-        "probe.rs."
+        "Answer /metrics on $ADMIN_PORT from a thread and a runtime of its own, by the names of target_templates/kit "
+        "(tokio_worker_busy_seconds_total, tokio_alive_tasks, ...): copy kit, or take the one file of docs/metrics.md."
     )
     if not facts.study.target.has_admin:
         return (served, unstable)

@@ -82,6 +82,7 @@ def _content(run: Run) -> dict[str, Any]:
         "runtime_changed": any(row.name not in {*options, "tokio"} for row in changed),
         "pinned": pinned,
         "per_core": verdict is not None and verdict.winner.get("flavor") == knobs.PER_CORE,
+        "io_uring": verdict is not None and verdict.winner.get("enable_io_uring") is True,
         "options": _options(run, chosen),
         "rust": (rust or "").splitlines(),
         "checks": _checks(run),

@@ -19,6 +19,9 @@ PER_CORE = "thread_per_core"
 """Several runtimes of one thread each, which share the port by SO_REUSEPORT; as many as `worker_threads`."""
 
 FLAVORS = ("multi_thread", "current_thread", PER_CORE)
+IO_URING = "io_uring"
+"""Cargo feature of a target that turns on Tokio's `io-uring`; a target without it does nothing by tokio::fs."""
+
 TOKIO_VERSIONS = ("1.47", "1.51", "1.54")
 """Versions of Tokio that a template can be built with, oldest first; the last is the default. Each has a lock file."""
 
@@ -308,6 +311,17 @@ _ROWS = (
         call=".enable_sharded_blocking_queue({})",
     ),
     RuntimeKnob(
+        name="enable_io_uring",
+        kind="flag",
+        about="Files that tokio::fs opens, reads and writes as a whole go by io_uring instead of the blocking pool; sockets do "
+        "not. Needs Tokio's cargo features io-uring and fs; where the system forbids io_uring it changes nothing.",
+        default_text="false",
+        default=False,
+        stable=False,
+        since="1.48",
+        call=".enable_io_uring({})",
+    ),
+    RuntimeKnob(
         name="tokio",
         kind="version",
         about="The version of Tokio that the service is built with; everything else in its lock file stays. A change of "
@@ -331,7 +345,6 @@ NOT_SEARCHED: dict[str, str] = {
     "enable_all": "every variant calls it",
     "enable_io": "sockets panic without it; every variant calls enable_all",
     "enable_time": "timers panic without it; every variant calls enable_all",
-    "enable_io_uring": "it needs cargo features that the targets do not compile in, and concerns files only, not sockets",
     "enable_metrics_poll_count_histogram": _CHANGES_TIMING,
     "enable_metrics_poll_time_histogram": _CHANGES_TIMING,
     "enable_metrics_schedule_latency_histogram": _CHANGES_TIMING,
@@ -410,6 +423,11 @@ def needs_unstable(values: Mapping[str, Level]) -> tuple[str, ...]:
     return tuple(name for name, row in TABLE.items() if name in values and not row.stable)
 
 
+def cargo_features(values: Mapping[str, Level]) -> tuple[str, ...]:
+    """Return the features of the target's crate that canonical `values` are built with."""
+    return (IO_URING,) if values.get("enable_io_uring") is True else ()
+
+
 def built_with(values: Mapping[str, Level]) -> str:
     """Return the version of Tokio, as major.minor, that canonical `values` are built with."""
     return str(values.get("tokio", TOKIO_VERSIONS[-1]))
@@ -417,7 +435,12 @@ def built_with(values: Mapping[str, Level]) -> str:
 
 def lacking(version: str) -> tuple[str, ...]:
     """Return the knobs that the Builder of that version of Tokio does not have yet."""
-    return tuple(name for name, row in TABLE.items() if _ordered(row.since) > _ordered(version))
+    return tuple(name for name, row in TABLE.items() if is_newer(row.since, version))
+
+
+def is_newer(since: str, version: str) -> bool:
+    """Return whether a version of Tokio, in numbers with dots, came after another one."""
+    return _ordered(since) > _ordered(version)
 
 
 def _ordered(version: str) -> tuple[int, ...]:

@@ -91,6 +91,13 @@ class Levels:
             words = "is for the templates: the Tokio of an own crate is what its Cargo.lock says, so measure two copies of it"
             self.faults.add(words, *loc)
             return False
+        if name == "enable_io_uring" and knobs.IO_URING not in self.target.features:
+            words = (
+                f"is for targets that work on files by tokio::fs: the Cargo.toml of {self.target.name} has no feature "
+                f'`{knobs.IO_URING} = ["tokio/io-uring"]`. It has no effect on sockets.'
+            )
+            self.faults.add(words, *loc)
+            return False
         if name in knobs.TABLE or name in options:
             return True
         near = nearest(name, [*knobs.TABLE, *options])

@@ -179,6 +179,7 @@ def _resolved(path: Path, text: str, file: StudyFile, faults: Faults) -> Study |
             *reader.warnings,
             *levels.idle_warnings(searched, baseline, times),
             *_lost(lost),
+            *_without_probe(target),
             *(one.words for one in newer),
             *thin,
             *_histogram(file, target, faults),
@@ -203,6 +204,17 @@ def _histogram(file: StudyFile, target: Target, faults: Faults) -> tuple[str, ..
         words = "is for the templates; in a crate of your own call enable_metrics_poll_time_histogram in src/runtime.rs"
         faults.add(words, "window", "poll_histogram")
     return ("every variant counts its poll times, which costs 60 to 90 ns a poll; what is recommended does so too",)
+
+
+def _without_probe(target: Target) -> tuple[str, ...]:
+    """Return what is not known of a service that does not tell it."""
+    if target.has_admin:
+        return ()
+    words = (
+        f"{target.name} has no probe (no `admin = true` in target.toml): its settings are not read back, nothing is told of its "
+        "runtime, and every window is DEGRADED because hidden retries cannot be ruled out. How to add one: docs/metrics.md"
+    )
+    return (words,)
 
 
 def _lost(calls: tuple[str, ...]) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from harness.errors import StudyError
 from harness.study.faults import listed, nearest
-from harness.study.knobs import TABLE, TOKIO_VERSIONS
+from harness.study.knobs import TABLE, TOKIO_VERSIONS, is_newer
 from harness.study.model import Declared, Level
 from harness.study.quantities import given
 
@@ -32,6 +32,7 @@ MOST_DELAY_MS = 60_000.0
 """The longest delay of an upstream: no load waits longer for an answer."""
 
 _MOST_BYTES = 2**20
+_SINCE = re.compile(r"# since Tokio ([0-9.]+)$", re.MULTILINE)
 _KINDS = ("choice", "integer", "number", "flag")
 _KEYS = ("name", "about", "package", "admin", "upstream", "options", "settings")
 _ROW_KEYS = ("kind", "default", "about", "choices", "low", "high")
@@ -179,6 +180,15 @@ def lock_file(version: str) -> Path:
     """Return the lock file by which the templates are built with that version of Tokio, given as major.minor."""
     newest = version == TOKIO_VERSIONS[-1]
     return TEMPLATES / "Cargo.lock" if newest else TEMPLATES / "locks" / f"tokio-{version}.lock"
+
+
+def for_version(cargo: str, version: str) -> str:
+    """Return a Cargo.toml without the lines that say `# since Tokio X.Y` of a later version than `version`.
+
+    A feature that an older Tokio lacks may not even be named: cargo resolves all features of all crates of a workspace.
+    """
+    lines = cargo.splitlines(keepends=True)
+    return "".join(line for line in lines if not (said := _SINCE.search(line)) or not is_newer(said[1], version))
 
 
 def template_ground(package: str) -> str:

@@ -55,7 +55,7 @@ class Target:
     fixed settings (defaults filled in). `ground` is the digest of all that is built except the rendered
     runtime.rs: sources, lock file, build flags, template. `own_runtime` is the committed runtime.rs of an own crate
     (None for a template); it is what the baseline builds. `upstream_ms` is how long the upstream takes for each answer
-    (ms), None where the target needs none.
+    (ms), None where the target needs none. `features` are the cargo features that the crate declares.
     """
 
     name: str
@@ -72,6 +72,7 @@ class Target:
     has_admin: bool
     own_runtime: str | None = None
     upstream_ms: float | None = None
+    features: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

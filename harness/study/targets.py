@@ -142,6 +142,7 @@ def _described(file: TargetFile, content: Mapping[str, Any], faults: Faults, **f
     options, settings = manifest.declared(content, fields["crate"] / "target.toml")
     values = _settings(file, settings, fields["name"], faults)
     delay = manifest.upstream_delay(content)
+    cargo = manifest.read_toml(fields["crate"] / "Cargo.toml")
     return Target(
         cpus=file.cpus,
         memory_bytes=file.memory,
@@ -149,6 +150,7 @@ def _described(file: TargetFile, content: Mapping[str, Any], faults: Faults, **f
         declared_settings=settings,
         settings=values,
         upstream_ms=None if delay is None else float(values[delay]),
+        features=tuple(_table(cargo, "features")),
         **fields,
     )
 

@@ -33,7 +33,8 @@ def build(study: Study, variant: Variant) -> Program:
     cache = caches.folder()
     runtime_rs = render.runtime_rs(study, variant)
     with caches.locked(cache), caches.disk_errors(cache):
-        version = knobs.built_with(variants.runtime_values(study, variant))
+        values = variants.runtime_values(study, variant)
+        version = knobs.built_with(values)
         sources = _sources(cache, study.target, version)
         toolchain = cargo.toolchain(sources)
         entry = cache / "bin" / _key(study.target, version, runtime_rs, toolchain)
@@ -41,8 +42,16 @@ def build(study: Study, variant: Variant) -> Program:
         if not cached:
             _replace_runtime(sources, study.target, runtime_rs)
             cargo_folder = _cargo_folder(cache)
+            cargo_folder = _cargo_folder(cache)
+            # An own crate's committed file may call for a feature that the crate itself turns on.
+            features = tuple(name for name in knobs.cargo_features(values) if name in study.target.features)
             built = cargo.build(
-                sources, study.target.package, toolchain.triple, manifest.BUILD_FLAGS, into=cargo_folder
+                sources,
+                study.target.package,
+                toolchain.triple,
+                manifest.BUILD_FLAGS,
+                into=cargo_folder,
+                features=features,
             )
             _keep(built, cargo_folder / cargo.LOG, entry)
         for used in (entry, sources):
@@ -83,6 +92,8 @@ def _sources(cache: Path, target: Target, version: str) -> Path:
         raise StudyError(f"{target.crate}: its sources changed after the study was read; start again")
     if older:
         shutil.copyfile(partial / lock, partial / _LOCK)
+        for file in partial.glob("*/Cargo.toml"):
+            file.write_text(manifest.for_version(file.read_text(encoding="utf-8"), version), encoding="utf-8")
     partial.rename(copy)
     # Only a new ground makes the cache grow for long; its own variants add a few MiB each.
     caches.remove_excess(cache, caches.MOST_BYTES)

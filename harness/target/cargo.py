@@ -100,9 +100,15 @@ def toolchain(folder: Path) -> Toolchain:
 
 
 def build(
-    folder: Path, package: str, triple: str, flags: tuple[str, ...], into: Path, binary: str | None = None
+    folder: Path,
+    package: str,
+    triple: str,
+    flags: tuple[str, ...],
+    into: Path,
+    binary: str | None = None,
+    features: tuple[str, ...] = (),
 ) -> Path:
-    """Build `package` of the workspace in `folder` in release mode and return its program `binary`.
+    """Build `package` of the workspace in `folder` in release mode, with its `features`, and return its program `binary`.
 
     Without a name the program is called like the package.
 
@@ -113,6 +119,7 @@ def build(
     name = binary or package
     locked = ["--locked"] if (folder / "Cargo.lock").exists() else []
     command = ["cargo", "build", "--release", *locked, "--target", triple, "--package", package, "--bin", name]
+    command += [f"--features={','.join(features)}"] if features else []
     settings = {"RUSTFLAGS": " ".join(flags), "CARGO_TARGET_DIR": str(into), "CARGO_TERM_COLOR": "never"}
     code = _run(command, folder, {**environment(os.environ), **settings}, into / LOG)
     if code != 0:

@@ -141,7 +141,7 @@ def _with_upstream(step: Step, bench: Bench, place: Place, program: Program, beh
             watch=watch,
             facts=replace(_facts(bench, driven, watch, admin_port, jitter), upstream_ended=upstream.ended(behind)),
             peak_rss_bytes=inspect.vm_hwm_bytes(service.pid),
-            in_force=in_force,
+            in_force={**in_force, **_shown_by_load(step.variant, placement)} if study.target.has_admin else in_force,
             start_s=(ready - begun) / 1e9,
             connect_s=(driven.start_ns - ready) / 1e9,
             faults=_death(service),
@@ -176,6 +176,13 @@ def _drive(job: Job, bench: Bench, service: Service, watch: Watch) -> tuple[Driv
 def _last_metrics(admin_port: int) -> str:
     """Return what the probe tells after the window, empty if it does not answer: its counts decide, so it is asked again."""
     return next((text for _ in range(SCRAPES) if (text := inspect.scrape(admin_port))), "")
+
+
+def _shown_by_load(variant: Variant, placement: Placement) -> dict[str, object]:
+    """Return what shows only after requests: Tokio opens its io_uring at the first use of a file, if it may."""
+    if variant.values.get("enable_io_uring") is not True:
+        return {}
+    return {"io_uring": inspect.read_runtime(placement).get("io_uring")}
 
 
 def _death(service: Service) -> tuple[str, ...]:

@@ -1,8 +1,13 @@
 """From a study to settings in force: real cargo, the real templates and an own crate, on every backend."""
 
+import ctypes
+import http.client
 import os
 import re
+import sys
 import tempfile
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +23,7 @@ from harness.target.service import Placement, TargetFailed
 pytestmark = pytest.mark.cargo
 
 OWN_CRATE = Path(__file__).resolve().parents[1] / "own_crate"
+FORBID = Path(__file__).with_name("without_io_uring.py")
 STUDY = """\
 study: program
 target: {{{target}, cpus: 1}}
@@ -58,6 +64,27 @@ def backend(request, tmp_path):
 def placed(study):
     upstream = None if study.target.upstream_ms is None else 1  # nobody listens there, and nothing is forwarded here
     return Placement((0,), 256 * 2**20, *inspect.free_ports(), nonce=study.name, upstream_port=upstream)
+
+
+def may_use_io_uring():
+    """Whether this host gives a process an io_uring; a container may be refused all the same."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    ring = libc.syscall(425, 2, ctypes.create_string_buffer(120))
+    if ring >= 0:
+        os.close(ring)
+    return ring >= 0
+
+
+class WithoutIoUring(ProcessBackend):
+    """Starts programs as a container does whose seccomp profile answers io_uring_setup with EPERM."""
+
+    @contextmanager
+    def serve(self, program, placement):
+        wrapped = self._children.with_name("server")
+        wrapped.write_text(f"#!/bin/sh\nexec {sys.executable} {FORBID} {program.binary}\n")
+        wrapped.chmod(0o755)
+        with super().serve(replace(program, binary=wrapped), placement) as service:
+            yield service
 
 
 def faults_of(study, variant, backend):
@@ -158,6 +185,7 @@ def test_the_knobs_that_a_version_lacks_are_those_that_its_builder_does_not_have
 def test_every_knob_compiles_with_the_flags_of_the_harness(study):
     written = {"integer": "64", "duration": "250ms", "size": "4MiB", "flag": "true"}
     levels = {row.name: written[row.kind] for row in knobs.TABLE.values() if row.kind in written and row.call}
+    del levels["enable_io_uring"]  # for targets that work on files: below
     levels["max_io_events_per_busy_tick"] = "8"  # equal to the other one it would be dropped as no change
     searched = study("template: echo", ", ".join(f"{name}: [unset, {level}]" for name, level in levels.items()))
     every = {knob.name: next(level for level in knob.levels if level != UNSET) for knob in searched.knobs}
@@ -165,6 +193,40 @@ def test_every_knob_compiles_with_the_flags_of_the_harness(study):
     built = build.build(searched, variants.of(searched, every))
 
     assert [name for name in levels if f".{name}(" not in built.runtime_rs] == []
+
+
+def ring_after_a_read(study, given, backend):
+    """Whether `ingest` has an io_uring open after it wrote and read a frame, and what the two were answered with."""
+    searched = study("template: ingest", "enable_io_uring: [unset, true]")
+    place = placed(searched)
+    with backend.serve(build.build(searched, variants.of(searched, given)), place) as service:
+        inspect.wait_ready(service, place, has_admin=True, limit_s=10)
+        connection = http.client.HTTPConnection("127.0.0.1", place.port, timeout=5)
+        answers = []
+        for method, path in (("POST", "/frames"), ("GET", "/frames/first")):
+            connection.request(method, path)
+            answers.append(connection.getresponse().read())
+        connection.close()
+        return inspect.read_runtime(place)["io_uring"], answers
+
+
+@pytest.mark.parametrize(("given", "ring"), [({}, False), ({"enable_io_uring": True}, True)], ids=["unset", "enabled"])
+def test_files_go_by_io_uring_where_it_is_enabled(study, backend, given, ring):
+    if ring and not may_use_io_uring():
+        pytest.skip("this host forbids io_uring")
+
+    seen, (written, read) = ring_after_a_read(study, given, backend)
+
+    assert read == written
+    if (ring, seen, backend.name) == (True, False, "docker"):
+        pytest.skip("the seccomp profile of this Docker forbids io_uring")
+    assert seen == ring
+
+
+def test_where_io_uring_is_forbidden_the_files_are_served_all_the_same_and_the_probe_tells(study, tmp_path):
+    seen, (written, read) = ring_after_a_read(study, {"enable_io_uring": True}, WithoutIoUring(tmp_path / "children"))
+
+    assert (seen, read) == (False, written)
 
 
 def test_a_crate_that_does_not_compile_fails_the_variant_with_cargos_words(study, tmp_path):

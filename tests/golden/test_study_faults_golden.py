@@ -24,6 +24,7 @@ knobs:
   max_blocking_threads: [8, 0, off]
   fraud_check: [sometimes]
   enable_io_uring: [true]
+  rng_seed: [7]
 budget: {windows: 5}
 phases: {calibrate: 1}
 seed: -1

@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 WAIT = ("--wait", "200")
+FRAMES = "{name: frame, method: POST, path: /frames}, {name: first, path: /frames/first}"
 
 
 def refused(done, code, *words):
@@ -120,6 +121,44 @@ def test_a_crate_that_does_not_compile_ends_the_run_with_the_compilers_words(har
 
     refused(harness("optimize", "small.yaml", "--backend", "process", *WAIT), 4, "does not build")
     assert "this is no Rust" in harness.windows()[0]["log"]
+
+
+@pytest.mark.cargo
+@pytest.mark.load
+def test_an_io_uring_that_the_system_forbids_is_said_once_and_the_rest_works(harness):
+    study = harness.study.read_text().replace(
+        "{template: payments, memory: 256MiB, set: {check_ms: 2}}", "{template: ingest, set: {frame_kib: 4}}"
+    )
+    study = study.replace("{name: pay, method: POST, path: /payments, json: {amount: 1200}}", FRAMES)
+    harness.study.write_text(study.replace("fraud_check: [inline, spawn_blocking]", "enable_io_uring: [unset, true]"))
+
+    forbidding = [sys.executable, str(ROOT / "tests" / "contract" / "without_io_uring.py")]
+    done = subprocess.run(
+        [
+            *forbidding,
+            sys.executable,
+            "-m",
+            "harness.cli.main",
+            "optimize",
+            "small.yaml",
+            "--backend",
+            "process",
+            *WAIT,
+        ],
+        cwd=harness.folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        timeout=280,
+    )
+
+    assert done.returncode in {0, 4}, done.stderr
+    asked = [window for window in harness.windows() if window["values"].get("enable_io_uring")]
+    assert asked
+    assert {window["in_force"].get("io_uring") for window in asked if window["validity"] != "FAILED"} == {False}
+    assert done.stderr.count("no-op here") == 1
 
 
 def in_own_mounts(harness, mount, *arguments):

@@ -2,6 +2,7 @@
 
 import json
 
+import metrics_page
 import pytest
 
 pytestmark = [pytest.mark.cargo, pytest.mark.load, pytest.mark.timeout(700)]
@@ -66,6 +67,45 @@ def test_a_healthy_service_gives_no_finding(harness, text):
 
     assert content["findings"] == []
     assert "blocking_call" in content["clear"]
+
+
+OWN = (
+    ECHO.replace("{template: echo, memory: 256MiB}", "{path: CRATE}")
+    .replace("measure: 2s", "measure: 1s")
+    .replace("[unset, 4]", "[2, 4]")
+)
+
+
+def test_a_service_without_metrics_has_that_said_and_is_diagnosed_all_the_same(harness):
+    content = diagnosed(harness, OWN.replace("CRATE", str(metrics_page.ROOT / "tests" / "own_crate")))
+
+    (finding,) = content["findings"]
+    assert (finding["rule"], "ADMIN_PORT" in finding["cause"]) == ("metrics_missing", True)
+    assert {"oversubscription", "memory_growth", "client_limited"} <= set(content["clear"])
+    assert "blocking_call" in {one["rule"] for one in content["not_looked_at"]}
+
+
+def test_a_service_with_stable_metrics_only_has_that_said_and_its_workers_are_looked_at(harness, tmp_path):
+    content = diagnosed(harness, OWN.replace("CRATE", str(metrics_page.crate(metrics_page.STABLE, tmp_path))))
+
+    (finding,) = content["findings"]
+    assert (finding["rule"], "stable metrics only" in finding["cause"]) == ("metrics_missing", True)
+    assert {"blocking_call", "cpu_bound", "task_leak"} <= set(content["clear"])
+    assert {one["rule"] for one in content["not_looked_at"]} == {"pool_too_small", "pool_churn", "pool_never_shrinks"}
+
+
+def test_a_run_on_stable_metrics_says_so_once_and_is_judged(harness, tmp_path):
+    crate = metrics_page.crate(metrics_page.STABLE, tmp_path)
+    text = OWN.replace("CRATE", str(crate)) + "phases: {calibrate: 3, search: 1, confirm: 5}\n"
+    (harness.folder / "study.yaml").write_text(text.replace("[2, 4]", "[unset, 4]"))
+
+    done = harness("optimize", "study.yaml", "--backend", "process", "--wait", "200", timeout=690)
+
+    assert done.returncode in {0, 4}, done.stderr
+    usable = [window for window in harness.windows() if window["validity"] in {"VALID", "DEGRADED"}]
+    assert not usable or done.stderr.count("stable metrics only") == 1
+    assert "no request counter" not in done.stderr
+    assert "has no probe" not in done.stderr
 
 
 def test_a_diagnosis_is_no_run_that_optimize_would_resume(harness):

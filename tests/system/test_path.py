@@ -188,6 +188,7 @@ def test_an_own_crate_is_measured_against_its_own_committed_runtime(harness):
     kept = harness.run_folder() / "variants" / baseline / "runtime.rs"
     assert kept.read_text() == (crate / "src" / "runtime.rs").read_text()
     assert all("no request counter" in " ".join(window["reasons"]) for window in harness.windows())
+    assert (done.stderr.count("no request counter"), done.stderr.count("has no probe")) == (1, 1)
     assert {path: path.stat().st_mtime_ns for path in crate.rglob("*")} == before
 
 

@@ -1,6 +1,6 @@
 """Studies that cannot come to anything: said before it is spent, or ended as soon as it shows, with the reason."""
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import pytest
 from fakes import ERRORS, Fake, Noise, fake_study, flat, quick, quick_study, run_study
@@ -9,7 +9,17 @@ from harness.judge.verdict import Verdict
 from harness.search import notices, plan
 from harness.study.model import UNSET, Budget, Guard, Knob
 from harness.variant import Decision, Step
-from harness.window.measurement import Validity
+from harness.window.measurement import ServerFacts, Validity
+
+
+@dataclass(frozen=True)
+class Telling(Fake):
+    """A fake whose /metrics tells what `server` says."""
+
+    server: ServerFacts = field(default_factory=ServerFacts)
+
+    def run_step(self, step, n):
+        return replace(super().run_step(step, n), server=self.server)
 
 
 def run(study, fake):
@@ -87,5 +97,80 @@ def test_a_baseline_that_keeps_its_guards_is_not_remarked_on():
 
 def test_a_relative_guard_is_never_broken_by_the_baseline():
     _, history = run_study(quick_study(guards=(Guard("p95", "at_most", 0.5, relative=True),)), Fake(quick))
+
+    assert notices.said(history) == ()
+
+
+def noticed(server, *, has_admin=True, form="path"):
+    study = quick_study()
+    study = replace(study, target=replace(study.target, form=form, has_admin=has_admin))
+    return notices.said(run_study(study, Telling(quick, server=server))[1])
+
+
+def test_an_own_crate_that_tells_stable_metrics_only_has_that_said_once_and_the_rest_works():
+    (words,) = noticed(ServerFacts(busy_share=0.3))
+
+    assert "nothing of the blocking pool" in words
+    assert "docs/metrics.md" in words
+
+
+def test_an_own_crate_whose_probe_tells_no_metrics_has_that_said_once_and_the_rest_works():
+    (words,) = noticed(ServerFacts())
+
+    assert "none of Tokio's metrics" in words
+
+
+@pytest.mark.parametrize(
+    ("server", "of"),
+    [
+        (ServerFacts(busy_share=0.3, blocking_threads_max=0.0), {}),
+        (ServerFacts(), {"has_admin": False}),
+        (ServerFacts(), {"form": "template"}),
+    ],
+    ids=["all is told", "no probe, which the study's loading says", "a template"],
+)
+def test_of_metrics_that_are_there_or_were_remarked_on_before_nothing_is_said(server, of):
+    assert noticed(server, **of) == ()
+
+
+def test_two_notices_are_each_said_once():
+    study = quick_study(guards=(ERRORS,))
+    study = replace(study, target=replace(study.target, form="path"))
+
+    _, history = run_study(study, Telling(quick, Noise(1, 0.05), errors=lambda _: 0.02, server=ServerFacts()))
+
+    assert [record.content["about"] for record in history.decisions if record.kind == "notice"] == [
+        notices.BROKEN_GUARD,
+        notices.METRICS_MISSING,
+    ]
+
+
+URING = (Knob("enable_io_uring", "runtime", (UNSET, True), ordered=False, baseline=UNSET),)
+
+
+def told_of_rings(ring):
+    """The notices of a study of io_uring whose service tells `ring` after the load of each window that enables it."""
+
+    @dataclass(frozen=True)
+    class WithRing(Fake):
+        def run_step(self, step, n):
+            shown = {"io_uring": ring} if step.variant.values.get("enable_io_uring") else {}
+            return replace(super().run_step(step, n), in_force=shown)
+
+    return run_study(quick_study(knobs=URING), WithRing(flat, Noise(1)))
+
+
+def test_an_io_uring_that_is_forbidden_is_said_once_after_the_first_window_that_asks_for_it():
+    steps, history = told_of_rings(ring=False)
+    at = next(i for i, step in enumerate(steps) if isinstance(step, Decision) and step.kind == "notice")
+
+    (words,) = notices.said(history)
+    assert "no-op here" in words
+    assert [step.variant.values.get("enable_io_uring") for step in steps[1:at]].count(True) == 1
+
+
+@pytest.mark.parametrize("ring", [True, None], ids=["open", "not told"])
+def test_of_an_io_uring_that_is_open_or_not_told_nothing_is_said(ring):
+    _, history = told_of_rings(ring)
 
     assert notices.said(history) == ()

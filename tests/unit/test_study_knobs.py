@@ -106,6 +106,7 @@ def test_the_unstable_knobs_are_those_that_tokio_hides_behind_its_flag():
         "enable_alt_timer",
         "enable_eager_driver_handoff",
         "enable_sharded_blocking_queue",
+        "enable_io_uring",
     )
 
 
@@ -246,7 +247,7 @@ def test_what_an_older_tokio_lacks_is_what_came_later():
         "enable_eager_driver_handoff",
         "enable_sharded_blocking_queue",
     )
-    assert set(knobs.lacking("1.47")) - set(knobs.lacking("1.51")) == {"enable_alt_timer"}
+    assert set(knobs.lacking("1.47")) - set(knobs.lacking("1.51")) == {"enable_alt_timer", "enable_io_uring"}
 
 
 def test_the_default_version_is_no_change():
@@ -259,6 +260,11 @@ def test_the_default_version_is_no_change():
 
 def test_a_version_of_tokio_is_no_call_of_the_builder():
     assert knobs.builder_calls({"tokio": "1.47"}) == knobs.builder_calls({})
+
+
+@pytest.mark.parametrize(("level", "features"), [(True, ("io_uring",)), (False, ())])
+def test_io_uring_is_compiled_in_for_the_variants_that_enable_it(level, features):
+    assert knobs.cargo_features({"enable_io_uring": level}) == features
 
 
 def test_no_setting_is_in_both_tables():

@@ -333,9 +333,15 @@ def test_an_id_rests_on_sources_and_settings_too(write):
 
 
 def test_a_builder_setting_that_cannot_be_searched_says_why(write):
-    (line,) = faults(write(GOOD.replace("worker_threads: [2, 4]", "enable_io_uring: [true]")))
+    (line,) = faults(write(GOOD.replace("worker_threads: [2, 4]", "rng_seed: [7]")))
 
-    assert "cannot be searched: it needs cargo features" in line
+    assert "cannot be searched: it fixes the order of select!" in line
+
+
+def test_io_uring_is_refused_for_a_target_that_does_nothing_by_tokio_fs(write):
+    (line,) = faults(write(GOOD.replace("worker_threads: [2, 4]", "enable_io_uring: [unset, true]")))
+
+    assert 'the Cargo.toml of payments has no feature `io_uring = ["tokio/io-uring"]`' in line
 
 
 def test_the_schema_is_json():

@@ -56,8 +56,16 @@ def test_the_committed_runtime_is_the_baseline(own):
     assert (study.target.form, study.target.package, study.target.has_admin) == ("path", "own", False)
     assert study.target.own_runtime == RUNTIME
     assert study.baseline == {"worker_threads": 4}
-    assert study.warnings == ()
     assert variants.is_verbatim(study, variants.baseline(study))
+
+
+def test_a_crate_without_a_probe_is_told_once_what_that_costs(own):
+    without = load(own / "study.yaml").warnings
+    (own / "crate" / "target.toml").write_text("admin = true\n")
+
+    (words,) = without
+    assert "docs/metrics.md" in words
+    assert load(own / "study.yaml").warnings == ()
 
 
 def test_unset_leaves_the_crates_own_setting_out(own):
@@ -105,11 +113,9 @@ def test_what_a_rendered_runtime_cannot_keep_is_a_warning(own):
     source = RUNTIME.replace(".enable_all()", '.thread_name("api").enable_all()')
     (own / "crate" / "src" / "runtime.rs").write_text(source)
 
-    assert load(own / "study.yaml").warnings == (
-        (
-            "the crate's runtime.rs sets what a rendered variant cannot keep, so variants differ from it in this too: "
-            '.thread_name("api")'
-        ),
+    assert load(own / "study.yaml").warnings[0] == (
+        "the crate's runtime.rs sets what a rendered variant cannot keep, so variants differ from it in this too: "
+        '.thread_name("api")'
     )
 
 

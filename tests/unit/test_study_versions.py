@@ -55,6 +55,14 @@ def test_a_lock_file_differs_from_the_default_only_in_tokio_and_what_it_needs(ve
     assert {name for name in different if not name.startswith("windows")} <= TOKIOS_OWN | {"tokio", "tokio-macros"}
 
 
+@pytest.mark.parametrize(("version", "is_left_out"), [("1.47", True), ("1.51", False), ("1.54", False)])
+def test_a_line_of_a_manifest_that_needs_a_newer_tokio_is_left_out(version, is_left_out):
+    whole = (manifest.TEMPLATES / "ingest" / "Cargo.toml").read_text(encoding="utf-8")
+    (line,) = (line for line in whole.splitlines(keepends=True) if "tokio/io-uring" in line)
+
+    assert manifest.for_version(whole, version) == (whole.replace(line, "") if is_left_out else whole)
+
+
 def test_no_other_lock_file_is_kept():
     kept = {file.name for file in (manifest.TEMPLATES / "locks").iterdir()}
 

@@ -5,13 +5,14 @@
 
 use std::fs::File;
 use std::io::{self, SeekFrom};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustix::fs::{MemfdFlags, memfd_create};
-use tokio::io::{AsyncSeekExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
 use tokio::sync::Mutex;
 
 use crate::frame::Frame;
@@ -50,6 +51,16 @@ impl Disk {
         self.file.write_all_at(frame.bytes(), begin % LARGEST)?;
         std::thread::sleep(stall);
         Ok(())
+    }
+
+    /// Reads the frame of `length` bytes at the beginning of the file by `tokio::fs`, through a handle of its own.
+    ///
+    /// It opens and reads, and nothing else: these two are what Tokio can do by `io_uring`, without the blocking pool.
+    pub async fn read_first(&self, length: usize) -> io::Result<Vec<u8>> {
+        let path = format!("/proc/{}/fd/{}", std::process::id(), self.file.as_raw_fd());
+        let mut frame = vec![0; length];
+        tokio::fs::File::open(path).await?.read_exact(&mut frame).await?;
+        Ok(frame)
     }
 
     /// The place of a frame in all that was written, and how long its write stalls.
@@ -132,6 +143,18 @@ mod tests {
         }
 
         assert_eq!(content(&disk, 2), frames.map(|frame| frame.bytes().to_vec()).concat());
+    }
+
+    #[tokio::test]
+    async fn the_first_frame_is_read_back_once_it_is_there() {
+        let (disk, buffer) = disk(1000);
+        let frame = buffer.next();
+
+        let before = disk.read_first(FRAME).await.map_err(|error| error.kind());
+        disk.write(&frame).unwrap();
+
+        assert_eq!(before, Err(io::ErrorKind::UnexpectedEof));
+        assert_eq!(disk.read_first(FRAME).await.unwrap(), frame.bytes());
     }
 
     #[test]

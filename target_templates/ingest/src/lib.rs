@@ -1,5 +1,5 @@
-//! Ingest: `POST /frames` takes the checksum of the next frame, writes the frame to a file, and answers; `GET /status`
-//! takes next to nothing.
+//! Ingest: `POST /frames` takes the checksum of the next frame, writes the frame to a file, and answers; `GET /frames/first`
+//! reads the first frame of the file by `tokio::fs` and answers with its checksum; `GET /status` takes next to nothing.
 //!
 //! The file stalls now and then. What a stall holds is the question: a worker, and with it everything; the other writes;
 //! or only the one write that met it.
@@ -22,7 +22,7 @@ use tokio::task::spawn_blocking;
 
 use crate::batch::Batches;
 use crate::file::{Disk, Stalls, TokioDisk};
-use crate::frame::{Buffer, Frame};
+use crate::frame::{Buffer, Frame, checksum};
 
 /// Serves [`app`] by `runtimes` until it is told to stop.
 #[must_use]
@@ -41,7 +41,7 @@ pub fn serve(runtimes: Runtimes) -> ExitCode {
     kit::serve(runtimes, app)
 }
 
-/// The routes: `POST /frames`, `GET /status`. The writer of batches is a task of the runtime that is entered.
+/// The routes: `POST /frames`, `GET /frames/first`, `GET /status`. The writer of batches is a task of the runtime that is entered.
 ///
 /// # Errors
 /// When an option or setting is given that `target.toml` does not allow.
@@ -49,16 +49,20 @@ pub fn app(given: Given, file: File) -> Result<Router, BadValue> {
     let settings = Settings::read(given)?;
     let disk = Arc::new(Disk::new(file, settings.stalls));
     let buffer = Arc::new(Buffer::new(settings.buffer_bytes, settings.frame_bytes));
-    let service = Service { buffer, writer: settings.way.writer(disk) };
+    let writer = settings.way.writer(Arc::clone(&disk));
+    let service = Service { buffer, disk, writer, frame_bytes: settings.frame_bytes };
     Ok(Router::new()
         .route("/frames", post(take))
+        .route("/frames/first", get(first))
         .route("/status", get(async || "taking frames"))
         .with_state(Arc::new(service)))
 }
 
 struct Service {
     buffer: Arc<Buffer>,
+    disk: Arc<Disk>,
     writer: Writer,
+    frame_bytes: usize,
 }
 
 /// The options and settings of `target.toml`.
@@ -143,6 +147,12 @@ async fn take(State(service): State<Arc<Service>>) -> Result<String, StatusCode>
     is_written.then(|| format!("{checksum:x}")).ok_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
+/// Nothing was written yet: 404, as of anything else that is not there.
+async fn first(State(service): State<Arc<Service>>) -> Result<String, StatusCode> {
+    let frame = service.disk.read_first(service.frame_bytes).await.map_err(|_| StatusCode::NOT_FOUND)?;
+    Ok(format!("{:x}", checksum(&frame)))
+}
+
 #[cfg(test)]
 mod tests {
     use axum::body::Body;
@@ -175,6 +185,18 @@ mod tests {
 
             assert_eq!(answer, (StatusCode::OK, expected.clone()), "{way}");
         }
+    }
+
+    #[tokio::test]
+    async fn the_first_frame_has_the_checksum_that_it_was_taken_with() {
+        let app = small("sync");
+        let read = || send(app.clone(), Request::get("/frames/first").body(Body::empty()).unwrap());
+
+        let before = read().await.0;
+        let taken = send(app.clone(), Request::post("/frames").body(Body::empty()).unwrap()).await;
+
+        assert_eq!(before, StatusCode::NOT_FOUND);
+        assert_eq!(read().await, taken);
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU16;
 use std::ops::RangeInclusive;
-use std::{env, fmt};
+use std::{env, fmt, io};
 
 const PREFIX: &str = "OPT_";
 
@@ -30,7 +30,16 @@ impl fmt::Display for BadValue {
 
 impl std::error::Error for BadValue {}
 
-/// The port that the variable `name` gives.
+impl From<BadValue> for io::Error {
+    fn from(fault: BadValue) -> Self {
+        Self::new(io::ErrorKind::InvalidInput, fault)
+    }
+}
+
+/// The port that the variable `name` gives, such as `PORT` or `ADMIN_PORT`.
+///
+/// # Errors
+/// When the variable is not set, or holds no number of a port.
 pub fn port(name: &str) -> Result<u16, BadValue> {
     let value = env::var_os(name).map(|value| value.to_string_lossy().into_owned());
     let port = value.as_deref().and_then(|text| text.parse::<NonZeroU16>().ok());
@@ -48,8 +57,23 @@ pub fn upstream() -> Result<SocketAddr, BadValue> {
 
 /// The options and settings that were given, by lower-case name, as text.
 ///
-/// A target takes each one that it declares and then calls [`Given::finish`], so that a name it does not know is
+/// A service takes each one that it declares and then calls [`Given::finish`], so that a name it does not know is
 /// refused rather than silently without effect.
+///
+/// ```
+/// use kit::Given;
+///
+/// # fn main() -> Result<(), kit::BadValue> {
+/// let mut given = Given::of([("cache", "off"), ("entries", "64")]); // from the environment: Given::from_environment()
+/// let caches = given.choice("cache", [("on", true), ("off", false)])?;
+/// let entries = given.integer("entries", 1024, 1..=65_536)?;
+/// let ratio = given.number("ratio", 0.5, 0.0..=1.0)?; // not given, so its default
+/// given.finish()?;
+///
+/// assert_eq!((caches, entries, ratio), (false, 64, 0.5));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Given(BTreeMap<String, String>);
 

@@ -1,10 +1,22 @@
-//! What every target shares: where it listens, how it is watched, how it is set up, and how it stops.
+//! What a service shares with every other one that is tuned: where it listens, how it is watched, how it is set up, and
+//! how it stops.
 //!
-//! A target is an [`axum::Router`] and a runtime, or several that share the port. [`serve`] puts the router on
-//! `127.0.0.1:$PORT` by the [`Runtimes`] under test, and answers `/healthz`, `/runtime` and `/metrics` on `127.0.0.1:$ADMIN_PORT` from a thread and a runtime of
-//! its own, so that it can still be watched, and stopped, while the runtime under test is stuck.
+//! The probe is a thread and a runtime of its own. It answers on `127.0.0.1:$ADMIN_PORT`, so that the service can still be
+//! watched, and stopped, while the runtime under test is stuck:
+//!
+//! | path | answers |
+//! |---|---|
+//! | `/healthz` | 200 once the service listens, 503 before |
+//! | `/runtime` | the flavor and the workers as the runtime tells them, and the options that were given |
+//! | `/metrics` | Tokio's runtime metrics and the service's own counts, as Prometheus text |
+//!
+//! A service takes one of two ways in. [`serve`] is the whole of it: an [`axum::Router`] and a runtime, or several that
+//! share the port, on `127.0.0.1:$PORT` until SIGTERM. [`Probe`] is the watching alone, for a service that listens by
+//! itself. [`Given`] reads the options and settings that a study chooses.
 //!
 //! Nothing here chooses or changes a setting of the runtime under test, and nothing else runs on it.
+//!
+//! Half of the metrics need `--cfg tokio_unstable`. Without it they are absent, never zero; everything else works.
 
 mod environment;
 mod listen;
@@ -13,6 +25,7 @@ mod probe;
 mod runtimes;
 mod serve;
 
-pub use environment::{BadValue, Given, upstream};
+pub use environment::{BadValue, Given, port, upstream};
+pub use probe::{Counts, Probe};
 pub use runtimes::Runtimes;
 pub use serve::serve;

@@ -24,23 +24,114 @@ use crate::{environment, listen, metrics};
 /// How long answers in progress may take after a stop was asked for; then the process ends all the same.
 const STOP_LIMIT: Duration = Duration::from_secs(2);
 
-/// The lock file that every target of this workspace is built by.
+/// The lock file of the workspace or crate that this folder lies in: what its services are built by.
 const LOCK: &str = include_str!("../../Cargo.lock");
 
-/// What the probe looks at.
-#[derive(Clone)]
-pub struct Watched {
-    pub runtimes: Arc<[Handle]>,
-    pub listening: Arc<AtomicBool>,
-    pub requests: Arc<AtomicU64>,
-    pub connections: Arc<AtomicU64>,
+/// The probe of one service: it answers `/healthz`, `/runtime` and `/metrics` on a port of 127.0.0.1, and stops the service.
+///
+/// [`serve`](crate::serve) has one of its own. A service that listens by itself, over any protocol, starts one before it
+/// listens, says when it does, and counts what arrives:
+///
+/// ```
+/// use kit::Probe;
+/// use tokio::net::{TcpListener, TcpStream};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+/// # let free = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+/// # let admin_port = free;
+/// let probe = Probe::start(admin_port, &[runtime.handle().clone()])?; // admin_port: kit::port("ADMIN_PORT")?
+/// runtime.block_on(async {
+///     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+///     probe.listens();
+///     # let _client = TcpStream::connect(listener.local_addr()?).await?;
+///     let counts = probe.counts();
+///     tokio::select! {
+///         accepted = listener.accept() => { accepted?; counts.connection(); counts.request() }
+///         () = probe.stopped() => (), // SIGTERM or SIGINT: finish what is in progress and return
+///     }
+///     Ok(())
+/// })
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Probe {
+    watched: Watched,
+    stopped: watch::Receiver<bool>,
 }
 
-/// Starts the probe at `port`; the receiver turns true when the process shall stop.
-///
-/// The signal handlers are in place when this returns: as PID 1 of a container the process would get no SIGTERM
-/// without one. [`STOP_LIMIT`] after the signal the probe ends the process, whatever the runtime under test does.
-pub fn start(port: u16, watched: Watched) -> io::Result<watch::Receiver<bool>> {
+impl Probe {
+    /// Starts the probe at `port`, for the service that `runtimes` carry.
+    ///
+    /// The signal handlers are in place when this returns: as PID 1 of a container the process would get no SIGTERM
+    /// without one. Two seconds after the signal the probe ends the process, whatever the runtimes do.
+    ///
+    /// # Errors
+    /// When the port is taken, or the system refuses a thread.
+    pub fn start(port: u16, runtimes: &[Handle]) -> io::Result<Self> {
+        let watched = Watched { runtimes: runtimes.into(), listening: Arc::default(), counts: Counts::default() };
+        let stopped = start(port, watched.clone())?;
+        Ok(Self { watched, stopped })
+    }
+
+    /// Says that the service listens: from now on `/healthz` answers 200.
+    pub fn listens(&self) {
+        self.watched.listening.store(true, Ordering::Release);
+    }
+
+    /// The counts that the service keeps.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.watched.counts.clone()
+    }
+
+    /// Waits until the process shall stop.
+    pub async fn stopped(&self) {
+        let mut stopped = self.stopped.clone();
+        // An error means that the probe is gone: a service that cannot be watched or stopped ends as well.
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+    }
+}
+
+/// What a service counts of its own traffic. Cheap to clone; a count is one relaxed increment.
+#[derive(Clone, Debug, Default)]
+pub struct Counts(Arc<Counted>);
+
+#[derive(Debug, Default)]
+struct Counted {
+    requests: AtomicU64,
+    connections: AtomicU64,
+}
+
+impl Counts {
+    /// Counts a request on its arrival.
+    pub fn request(&self) {
+        self.0.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a connection that was accepted.
+    pub fn connection(&self) {
+        self.0.connections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn read(&self) -> metrics::Traffic {
+        metrics::Traffic {
+            requests: self.0.requests.load(Ordering::Relaxed),
+            connections: self.0.connections.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// What the probe looks at.
+#[derive(Clone, Debug)]
+struct Watched {
+    runtimes: Arc<[Handle]>,
+    listening: Arc<AtomicBool>,
+    counts: Counts,
+}
+
+/// Starts the thread of the probe; the receiver turns true when the process shall stop.
+fn start(port: u16, watched: Watched) -> io::Result<watch::Receiver<bool>> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let inside = runtime.enter();
     let listener = listen::loopback(port, false)?;
@@ -75,11 +166,7 @@ async fn healthz(State(watched): State<Watched>) -> StatusCode {
 }
 
 async fn exposition(State(watched): State<Watched>) -> impl IntoResponse {
-    let traffic = metrics::Traffic {
-        requests: watched.requests.load(Ordering::Relaxed),
-        connections: watched.connections.load(Ordering::Relaxed),
-    };
-    let text = metrics::exposition(traffic, &watched.runtimes);
+    let text = metrics::exposition(watched.counts.read(), &watched.runtimes);
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text)
 }
 
@@ -92,9 +179,16 @@ async fn in_force(State(watched): State<Watched>) -> Json<Value> {
         "nonce": std::env::var("HARNESS_NONCE").unwrap_or_default(),
         "pid": std::process::id(),
         "threads": fs::read_dir("/proc/self/task").ok().map(Iterator::count),
+        "io_uring": has_ring(),
         "tokio": locked_version(LOCK, "tokio"),
         "unstable": cfg!(tokio_unstable),
     }))
+}
+
+/// Whether the process has an `io_uring`; Tokio opens one at its first use of a file, if it may. None: `/proc` does not tell.
+fn has_ring() -> Option<bool> {
+    let mut open = fs::read_dir("/proc/self/fd").ok()?.flatten().filter_map(|file| fs::read_link(file.path()).ok());
+    Some(open.any(|file| file.as_os_str() == "anon_inode:[io_uring]"))
 }
 
 /// The version of `package` in the text of a lock file.
@@ -114,12 +208,7 @@ mod tests {
     use super::*;
 
     fn watched(runtime: &Handle) -> Watched {
-        Watched {
-            runtimes: Arc::new([runtime.clone()]),
-            listening: Arc::default(),
-            requests: Arc::default(),
-            connections: Arc::default(),
-        }
+        Watched { runtimes: Arc::new([runtime.clone()]), listening: Arc::default(), counts: Counts::default() }
     }
 
     async fn ask(watched: &Watched, path: &str) -> (StatusCode, String) {
@@ -138,6 +227,18 @@ mod tests {
         let after = ask(&watched, "/healthz").await.0;
 
         assert_eq!((before, after), (StatusCode::SERVICE_UNAVAILABLE, StatusCode::OK));
+    }
+
+    #[tokio::test]
+    async fn what_the_service_counts_is_told() {
+        let watched = watched(&Handle::current());
+        watched.counts.connection();
+        (0..3).for_each(|_| watched.counts.request());
+
+        let text = ask(&watched, "/metrics").await.1;
+
+        assert!(text.contains("\nhttp_requests_total 3\n"), "{text}");
+        assert!(text.contains("\nhttp_connections_total 1\n"), "{text}");
     }
 
     #[tokio::test]

@@ -1,8 +1,6 @@
 //! The life of a service: listen, serve, stop.
 
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::{fmt, io, thread};
 
 use axum::extract::Request;
@@ -14,7 +12,7 @@ use tower::ServiceExt as _;
 
 use crate::environment::{self, BadValue};
 use crate::listen;
-use crate::probe::{self, Watched};
+use crate::probe::Probe;
 use crate::runtimes::Runtimes;
 
 /// `EX_USAGE` of sysexits.h: the environment is wrong.
@@ -25,6 +23,16 @@ const USAGE: u8 = 64;
 /// The first runtime is driven by this thread, each further one by a thread of its own with a listener of its own. Says on
 /// standard error why it could not; a wrong environment is exit code 64. Only the conversion is generic: a generic
 /// function would be compiled again into every variant's program.
+///
+/// ```no_run
+/// use axum::Router;
+/// use axum::routing::get;
+///
+/// fn main() -> std::process::ExitCode {
+///     let runtime = tokio::runtime::Runtime::new().expect("the system gives the threads of a runtime");
+///     kit::serve(runtime, Ok(Router::new().route("/", get(async || "hello"))))
+/// }
+/// ```
 #[must_use]
 pub fn serve(runtimes: impl Into<Runtimes>, app: Result<Router, BadValue>) -> ExitCode {
     by(runtimes.into(), app)
@@ -45,37 +53,26 @@ fn by(runtimes: Runtimes, app: Result<Router, BadValue>) -> ExitCode {
 fn run(runtimes: &Runtimes, app: Router) -> Result<(), Fault> {
     let port = environment::port("PORT")?;
     let admin_port = environment::port("ADMIN_PORT")?;
-    let listening = Arc::new(AtomicBool::new(false));
-    let requests = Arc::new(AtomicU64::new(0));
-    let connections = Arc::new(AtomicU64::new(0));
-    let watched = Watched {
-        runtimes: runtimes.handles().into(),
-        listening: Arc::clone(&listening),
-        requests: Arc::clone(&requests),
-        connections: Arc::clone(&connections),
-    };
-    let stopped = probe::start(admin_port, watched)?;
+    let probe = Probe::start(admin_port, &runtimes.handles())?;
+    let counts = probe.counts();
     // One relaxed increment outside the router: no box and no clone of a middleware stack in the measured path.
     let counted = app.map_request(move |request: Request| {
-        requests.fetch_add(1, Ordering::Relaxed);
+        counts.request();
         request
     });
     let drives = runtimes.as_slice().iter().zip(listeners(runtimes.as_slice(), port)?).map(|(runtime, listener)| {
-        let (app, connections, mut stopped) = (counted.clone(), Arc::clone(&connections), stopped.clone());
+        let (app, counts, probe) = (counted.clone(), probe.counts(), probe.clone());
         let listener = listener.tap_io(move |socket| {
-            connections.fetch_add(1, Ordering::Relaxed);
+            counts.connection();
             // Answers are small: without this Nagle's algorithm would wait for the client's acknowledgement.
             let _ = socket.set_nodelay(true);
         });
-        let stop = async move {
-            // An error means that the probe is gone: a service that cannot be watched or stopped ends as well.
-            let _ = stopped.wait_for(|stopped| *stopped).await;
-        };
+        let stop = async move { probe.stopped().await };
         let served = axum::serve(listener, app.into_make_service()).with_graceful_shutdown(stop);
         move || runtime.block_on(served.into_future())
     });
     let drives = drives.collect();
-    listening.store(true, Ordering::Release);
+    probe.listens();
     Ok(together(drives)?)
 }
 
