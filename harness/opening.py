@@ -152,7 +152,7 @@ def opened_again(
         folder = folders.create(run.path, folders.CONFIRMATIONS, time.time())
         words = f"fresh confirmation in {folder.path}"
         about = {"confirms": dict(confirms), "calibration": facts.get("calibration")}
-        begun = _Begun(_as_begun(study, facts), folder, backend, words, (notice,), about)
+        begun = _Begun(as_begun(study, facts), folder, backend, words, (notice,), about)
     else:
         begun = _resumed(study, resumed)
     with _carried_out(begun, swept) as again:
@@ -174,7 +174,7 @@ def _resumed(study: Study, found: Unfinished) -> _Begun:
     _require(found.backend)
     words = f"resuming {found.folder.path}: {found.windows} windows are in its ledger"
     return _Begun(
-        _as_begun(study, facts), found.folder, found.backend, words, tuple(facts.get("notices", ())), about=None
+        as_begun(study, facts), found.folder, found.backend, words, tuple(facts.get("notices", ())), about=None
     )
 
 
@@ -202,7 +202,7 @@ def _settled(study: Study, found: calibration.Calibration | None) -> tuple[Study
     return made.study, made.words
 
 
-def _as_begun(study: Study, facts: Mapping[str, Any]) -> Study:
+def as_begun(study: Study, facts: Mapping[str, Any]) -> Study:
     """Return the study with the engine and the floor that the run began with, whatever was calibrated since."""
     engine = facts["load"].get("engine", "http")
     return replace(study, load=replace(study.load, engine=engine), floor_ms=facts.get("floor_ms") or {})

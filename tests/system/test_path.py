@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import search, variant
+from harness import opening, search, variant
 from harness.ledger.folder import RunFolder
 from harness.ledger.ledger import read_history
 from harness.study import load
@@ -28,7 +28,8 @@ def ours(run_id=""):
 
 def replayed(harness):
     """Replay next_step over every prefix of the ledger and return the first step that was not the one run, if any."""
-    study, history = load(harness.study), read_history(RunFolder(harness.run_folder()))
+    folder = RunFolder(harness.run_folder())
+    study, history = opening.as_begun(load(harness.study), opening.read_run(folder)), read_history(folder)
     decided = [(record.after, record.k, "decision", record) for record in history.decisions]
     measured = [(record.n - 1, record.after + 0.5, "window", record) for record in history.windows]
     windows, decisions = [], []
