@@ -52,6 +52,14 @@ def test_sampling_floor_of_p99_of_10_000_exponential_requests_is_2_2_percent():
     assert noise.sampling_floor(10_000, 0.99) == pytest.approx(0.0216, abs=0.0001)
 
 
+def test_windows_that_read_the_very_same_leave_their_noise_unknown():
+    assert (noise.sigma([12.0] * 6), noise.sigma_of_pairs([0.0] * 6)) == (None, None)
+
+
+def test_no_noise_to_go_by_makes_no_gain_visible():
+    assert noise.smallest_visible(0.0, 20, 2) is None
+
+
 def test_pooling_weighs_variances_by_their_freedom():
     assert noise.pooled_sigma([(0.1, 3), (None, 5), (0.2, 1)]) == pytest.approx((0.07 / 4) ** 0.5)
 

@@ -83,6 +83,11 @@ def test_one_outlier_is_no_step_and_two_in_a_row_are_one():
     assert [found.at for found in steps.steps([*quiet, 1.0, 1.1, 1.0])] == [8]
 
 
+@pytest.mark.parametrize("after", [13, 12.01])
+def test_a_figure_that_reads_the_very_same_in_most_windows_makes_no_step(after):
+    assert steps.steps([12] * 6 + [after] * 2) == []
+
+
 def test_steps_are_seldom_seen_where_none_is_and_large_ones_usually():
     chance = np.random.default_rng(5)
     still = [steps.steps(list(chance.standard_normal(17))) for _ in range(1000)]
