@@ -210,6 +210,8 @@ def _no_change(run: Run, verdict: Verdict) -> str:
         return f"{metric} gets better {_with(verdict)}, but a guard does not hold"
     if verdict.reason_code == "not_resolvable":
         return f"the difference in {metric} {_with(verdict)} is below the noise floor of this host, so not resolvable"
+    if verdict.reason_code == "end_of_scale":
+        return f"too many windows stand at the end of what {metric} can read here to compare them"
     if verdict.reason_code != "judged" and verdict.call == "same":
         return NOTHING_LEFT.get(verdict.reason_code, "there was nothing to compare")
     if verdict.reason_code != "judged":

@@ -1,6 +1,7 @@
 """Guards on pairs, and shortfalls while searching."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from fakes import ERRORS, THROUGHPUT, fake_study, figures
@@ -100,6 +101,16 @@ def test_a_relative_limit_of_nothing_needs_no_logarithm_of_zero(side, missed):
     nothing = Guard("throughput", side, 0.0, relative=True)
 
     assert guards.shortfall(fake_study(), nothing, [window()], [window()]) == missed
+
+
+@pytest.mark.parametrize("guard", [Guard("p99", "at_most", 1.1, relative=True), Guard("p99", "at_most", 5000, relative=False)])
+def test_a_limit_on_a_latency_does_not_hold_where_it_stands_at_the_time_out(guard):
+    late = window().model_copy(update={"metrics": replace(figures(2000.0), censored=("p99",))})
+
+    assert row(guard, [(window(), window())] * 6).holds
+    found = row(guard, [(late, late)] * 6)
+    assert (found.holds, found.value) == (False, None)
+    assert "at the time-out" in found.words
 
 
 def test_the_number_of_windows_a_metric_was_measured_in_is_not_overlooked():
