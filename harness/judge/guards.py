@@ -23,6 +23,9 @@ BROKEN = 1.0
 HIGHER_ERRORS = 0.05
 """Level of the exact test that the candidate's error ratio is above the baseline's."""
 
+OWN_ERRORS = "error_ratio not above the baseline's"
+"""The limit on errors of a study that sets none."""
+
 Pairs = Sequence[tuple[WindowRecord, WindowRecord]]
 """Usable windows measured together: (candidate, baseline)."""
 
@@ -81,11 +84,16 @@ def broken_by_baseline(study: Study, windows: Sequence[WindowRecord]) -> tuple[s
 
 
 def rows(study: Study, pairs: Pairs, alpha: float) -> tuple[GuardRow, ...]:
-    """Return one row for each guard of the study; intervals have at most `alpha` outside on each side."""
-    return tuple(
+    """Return one row for each guard of the study; intervals have at most `alpha` outside on each side.
+
+    A study without a limit on errors still gets a row for them: who answers nothing needs few threads and little memory.
+    """
+    asked = tuple(
         _relative_row(study, guard, pairs, alpha) if guard.relative else _absolute_row(study, guard, pairs)
         for guard in study.guards
     )
+    guarded = any(guard.metric == "error_ratio" for guard in study.guards)
+    return asked if guarded else (*asked, _errors_row(pairs))
 
 
 def _relative_row(study: Study, guard: Guard, pairs: Pairs, alpha: float) -> GuardRow:
@@ -120,6 +128,17 @@ def _absolute_row(study: Study, guard: Guard, pairs: Pairs) -> GuardRow:
     result = "broken" if not within else "within its limit, but higher than the baseline's" if raised else "holds"
     words = f"{sentence(guard)}: {value:.4g}, worst window {worst:.4g}, {result}"
     return GuardRow(guard.metric, sentence(guard), value, None, within and not raised, words)
+
+
+def _errors_row(pairs: Pairs) -> GuardRow:
+    """Hold the candidate's errors against the baseline's own."""
+    candidates, bases = (_values("error_ratio", side) for side in zip(*pairs, strict=True)) if pairs else ([], [])
+    if not candidates or not len(candidates) == len(bases) == len(pairs):
+        words = f"{OWN_ERRORS}: not measured in every pair, so it does not hold"
+        return GuardRow("error_ratio", OWN_ERRORS, None, None, holds=False, words=words)
+    value, raised = _typical("error_ratio", candidates), _shown_higher(candidates, bases)
+    words = f"{OWN_ERRORS}: {value:.4g} against {_typical('error_ratio', bases):.4g}, {'broken' if raised else 'holds'}"
+    return GuardRow("error_ratio", OWN_ERRORS, value, None, not raised, words)
 
 
 def _shown_higher(candidates: Sequence[float], bases: Sequence[float]) -> bool:

@@ -65,6 +65,13 @@ def test_a_gain_that_a_guard_forbids_is_not_better():
     assert (found.call, found.reason_code) == ("inconclusive", "guard_broken")
 
 
+def test_a_gain_at_the_price_of_errors_is_not_better_where_the_study_has_no_guard():
+    gains = [-0.5, -0.6, -0.55, -0.52, -0.58, -0.51]
+
+    assert judged(gains, errors=0.3, guards=()).reason_code == "guard_broken"
+    assert judged(gains, errors=0.0, guards=()).call == "better"
+
+
 def test_the_broken_guard_stands_in_the_reason():
     found = judged([-0.5, -0.6, -0.55, -0.52, -0.58, -0.51], errors=0.01)
 
