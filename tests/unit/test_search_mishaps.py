@@ -6,7 +6,7 @@ import pytest
 from fakes import ERRORS, QUICK_KNOBS, Fake, Noise, flat, quick, quick_study, run_study
 
 from harness.judge.verdict import Verdict
-from harness.search import joint
+from harness.search import ending, joint
 from harness.study.model import UNSET, Budget, Knob, Objective
 from harness.variant import Step
 from harness.window.measurement import Validity
@@ -186,7 +186,7 @@ def test_levels_that_all_make_the_baseline_end_as_same():
 
 
 def test_when_time_gets_short_the_search_stops_for_the_sake_of_the_pairs():
-    study = quick_study(budget=Budget(28, 320.0))
+    study = quick_study(budget=Budget(28, 330.0))
     steps, _, verdict = run(lambda _n, _s: None, study, window_s=14.0)
     phases = [step.phase for step in steps]
 
@@ -194,10 +194,33 @@ def test_when_time_gets_short_the_search_stops_for_the_sake_of_the_pairs():
 
 
 def test_no_window_starts_that_would_outlast_the_time():
-    study = quick_study(budget=Budget(28, 320.0))
-    steps, _, _ = run(lambda _n, _s: None, study, window_s=14.0)
+    study = quick_study(budget=Budget(28, 330.0))
+    steps, history, _ = run(lambda _n, _s: None, study, window_s=14.0)
 
-    assert len(steps) * 14.0 <= 320.0
+    assert history.windows[-1].ended - history.windows[0].started == len(steps) * 15.0 - 1.0 <= 330.0
+
+
+def after(*times):
+    """Return a ledger whose windows have these times."""
+    _, history = run_study(quick_study(), Fake(quick))
+    kept = zip(history.windows, times, strict=False)
+    windows = tuple(one.model_copy(update={"started": begun, "ended": over}) for one, (begun, over) in kept)
+    return history.model_copy(update={"windows": windows})
+
+
+@pytest.mark.parametrize(("windows", "fits"), [(2, True), (3, False)])
+def test_the_wait_before_a_window_is_tried_again_is_time_of_the_budget(windows, fits):
+    study = quick_study(budget=Budget(28, 100.0))
+
+    assert ending.has_time_for(study, after((0, 10), (50, 60), (61, 71)), windows) is fits
+
+
+def test_the_time_in_which_a_run_lay_still_is_not():
+    study = quick_study(budget=Budget(28, 100.0))
+    resumed = after((0, 10), (10_000, 10_010))
+
+    assert ending.has_time_for(study, resumed, 1)
+    assert not ending.has_time_for(study, resumed, 2)
 
 
 @pytest.mark.parametrize("seconds", [15.0, 45.0, 95.0])
