@@ -85,7 +85,8 @@ def at_the_end(study: Study, made: Plan, history: History) -> Verdict:
     taken, fixed = confirm.looks_taken(history), confirm.frozen(history)
     if taken and fixed is not None:
         last = taken[-1]
-        visible = verdict.smallest_visible(_sigma(study, history), last.pairs, len(fixed.looks))
+        looks = 1 if last.alpha == sum(fixed.alphas) else len(fixed.looks)
+        visible = verdict.smallest_visible(_sigma(study, history), last.pairs, looks)
         return verdict.judged(study, fixed.tested, last, visible)
     if made.one_offs == 0 and made.search == 0:
         or_not = " or breaks a constraint" if study.constraints else ""

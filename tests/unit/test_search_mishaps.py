@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from fakes import ERRORS, QUICK_KNOBS, Fake, Noise, flat, quick, quick_study, run_study
+from fakes import ERRORS, QUICK_KNOBS, QUICK_PHASES, Fake, Noise, flat, quick, quick_study, run_study
 
 from harness.judge.verdict import Verdict
 from harness.search import ending, joint
@@ -244,6 +244,27 @@ def test_time_over_in_the_pairs_gives_a_last_look_at_what_there_is():
 
     assert 0 < verdict.pairs < 6
     assert f"{6 - verdict.pairs} of 6 planned pairs were lost or not run" in verdict.reason
+
+
+def test_time_over_before_the_first_of_two_looks_gives_one_look_with_the_whole_error_budget():
+    study = quick_study(budget=Budget(48, 450.0), phases=replace(QUICK_PHASES, confirm=16))
+    _, history = run_study(study, _SlowPairs(quick, Noise(1, 0.05)))
+    frozen, look = history.decision("freeze"), history.decision("look")
+    verdict = Verdict.from_json(history.decision("verdict"))
+
+    assert (frozen["looks"], frozen["alphas"], look["number"], look["final"]) == ([8, 16], [0.01, 0.04], 1, True)
+    assert (look["alpha"], look["planned"], 5 <= look["pairs"] < 7) == (0.05, 16, True)
+    assert frozen["if_time_ends"] == "before the first look: one look at the pairs there are, at 5%"
+    assert verdict.call == "better"
+
+
+def test_time_over_after_the_first_look_leaves_the_second_what_was_declared_for_it():
+    study = quick_study(budget=Budget(48, 700.0), phases=replace(QUICK_PHASES, confirm=16))
+    _, history = run_study(study, _SlowPairs(flat, Noise(1, 0.05)))
+    looks = [record.content for record in history.decisions if record.kind == "look"]
+
+    assert [(look["alpha"], look["final"]) for look in looks] == [(0.01, False), (0.04, True)]
+    assert 8 < looks[-1]["pairs"] < looks[-1]["planned"] == 16
 
 
 def test_a_variant_that_breaks_the_limit_on_errors_is_not_the_one_that_is_confirmed():
