@@ -281,8 +281,12 @@ def test_knobs_that_were_left_out_stand_in_the_report_with_reason_and_saving(tmp
     said = "Not searched: max_blocking_threads: no blocking work under this load. This saves 2 windows."
     content = {"knobs": {"max_blocking_threads": "no blocking work"}, "levels": 1, "windows_saved": 2, "pairs": 0}
     Ledger(RunFolder(folder)).append_decision(Decision("inert", {**content, "words": said}), 0.0)
-    canned_run.decide(folder, verdict.ended("all_inert", "No knob can matter.", call="same"))
+    canned_run.decide(folder, verdict.ended("all_inert", "No knob can matter."))
     summary = report.write(folder)
+    page = (folder / "report.html").read_text()
+
+    assert "Search other knobs, or give a load that brings the work that these knobs act on." in page
+    assert "more windows, longer windows" not in page
 
     assert summary["inert"] == {"knobs": {"max_blocking_threads": "no blocking work"}, "windows_saved": 2}
     assert summary["headline"] == "No change: no knob of this study can matter under this load"
