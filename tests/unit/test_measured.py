@@ -5,6 +5,8 @@ import json
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = ROOT / "docs" / "measured" / "measure.json"
 
@@ -37,6 +39,25 @@ def test_the_page_of_the_stories_is_generated_from_what_is_kept_and_every_row_is
     assert rows
     assert stories.PAGE.read_text() == stories.page(rows)
     assert set(rows) <= {file.stem for file in stories.STUDIES.glob("*.yaml")}
+
+
+@pytest.mark.parametrize(
+    ("call", "degraded", "words"),
+    [("inconclusive", 3, ""), ("better", 3, "called better"), ("worse", 3, "called worse"), ("same", 0, "no window is")],
+)
+def test_a_claim_beside_a_foreign_job_fails_the_bench_and_so_do_windows_that_saw_nothing_of_it(call, degraded, words):
+    claims = bench("claims")
+    found = {"part": claims.BESIDE_A_JOB, "call": call, "windows": {"degraded": degraded, "invalid": 0}}
+
+    assert claims.fault(found).startswith(words)
+    assert bool(claims.fault(found)) == bool(words)
+
+
+def test_more_than_5_percent_of_claims_without_a_difference_fail_the_bench():
+    claims = bench("claims")
+
+    assert claims.fault({"part": claims.AA, "false_claims": 0.06}) == ""
+    assert "8.0%" in claims.fault({"part": claims.AA, "false_claims": 0.08})
 
 
 def test_the_page_of_the_search_is_generated_from_what_is_kept_and_ours_stands_beside_what_others_do():
