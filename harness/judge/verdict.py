@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from typing import Any, Literal
 
-from harness.judge import censored, guards, noise, rank, score
+from harness.judge import censored, guards, noise, rank, score, stability
 from harness.judge.guards import GuardRow, Pairs
 from harness.judge.rank import Interval
+from harness.judge.stability import Stability
 from harness.study.model import Level, Study
 
 Call = Literal["better", "worse", "same", "inconclusive"]
@@ -56,6 +57,7 @@ class Look:
     objective is a percentile, `floor_ms` what this host's engine measures where there is nothing: a smaller difference
     is not resolvable. `both_censored` pairs have both sides at the end of the scale (a time-out, the last step of a
     load), so that nothing is known of their difference; what is known of the others is a bound where one side is.
+    `stability` tells how steady both sides were, None where nobody counted that yet.
     """
 
     number: int
@@ -72,6 +74,7 @@ class Look:
     difference_ms: float | None = None
     floor_ms: float | None = None
     both_censored: int = 0
+    stability: Stability | None = None
 
     @property
     def resolvable(self) -> bool:
@@ -85,7 +88,9 @@ class Look:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Look:
         """Return the look that `to_json` wrote."""
-        return cls(**_revived(cls, content, ("shift_interval", "interval")))
+        steady = content.get("stability")
+        known = _revived(cls, content, ("shift_interval", "interval"))
+        return cls(**{**known, "stability": None if steady is None else Stability.from_json(steady)})
 
 
 @dataclass(frozen=True)
@@ -160,6 +165,7 @@ def look(study: Study, pairs: Pairs, number: int, planned: int, alpha: float) ->
         difference_ms=_difference_ms(study, pairs, rank.hodges_lehmann(d)) if d else None,
         floor_ms=study.floor_ms.get(study.objective.metric),
         both_censored=sum(math.isinf(each.low) and math.isinf(each.high) for each in known),
+        stability=stability.of_pairs(study, pairs),
     )
     return replace(seen, passed=seen.passed and seen.resolvable)
 

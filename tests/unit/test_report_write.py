@@ -267,6 +267,7 @@ def test_two_objectives_give_a_table_of_trade_offs_with_the_picked_one_marked(tm
         assert "Two objectives" in text
         assert "the best CPU per request of those that give up at most 5 % of the best p95" in text
         assert "no claim rests on it" in text
+        assert "not adjusted for looks" in text
 
 
 def test_one_objective_has_no_table_of_trade_offs(win):
