@@ -78,7 +78,7 @@ class Look:
 
     @property
     def resolvable(self) -> bool:
-        """Whether the difference is not below the host's floor, as far as both are known."""
+        """Whether the difference is not below the host's floor, as far as both are known; the reason says where not."""
         return self.difference_ms is None or self.floor_ms is None or self.difference_ms >= self.floor_ms
 
     def to_json(self) -> dict[str, Any]:
@@ -278,7 +278,7 @@ def _code(call: Call, last: Look) -> ReasonCode:
 
 def _reason(study: Study, call: Call, code: ReasonCode, last: Look, visible: float | None) -> str:  # noqa: PLR0911 - a case each
     low, high = (0.0 if end is None else end for end in last.interval)
-    metric = study.objective.metric
+    metric, floor = study.objective.metric, _unknown_floor(last)
     if code == "too_few_pairs":
         return (
             f"{last.pairs} usable pairs are too few: {rank.fewest_pairs(last.alpha)} are the fewest that can show "
@@ -287,9 +287,9 @@ def _reason(study: Study, call: Call, code: ReasonCode, last: Look, visible: flo
     if call == "better":
         modest = f" That may be less than the {study.min_effect:.1%} that the study asks for."
         small = modest if low < study.min_effect else ""
-        return f"{metric} is better by at least {low:.1%} (95 % confidence) over {last.pairs} fresh pairs.{small}"
+        return f"{metric} is better by at least {low:.1%} (95 % confidence) over {last.pairs} fresh pairs.{small}{floor}"
     if call == "worse":
-        return f"{metric} is worse by at least {-high:.1%} over {last.pairs} fresh pairs. Keep the baseline."
+        return f"{metric} is worse by at least {-high:.1%} over {last.pairs} fresh pairs. Keep the baseline.{floor}"
     if call == "same" and last.shift_interval == (0.0, 0.0):
         return (
             f"Every one of {last.pairs} fresh pairs gave the very same {metric} on both sides: under this load it tells "
@@ -309,6 +309,16 @@ def _reason(study: Study, call: Call, code: ReasonCode, last: Look, visible: flo
         return _at_the_end_of_the_scale(study, last)
     seen = f" Gains above {visible:.1%} would very likely have been seen." if visible is not None else ""
     return f"{last.pairs} fresh pairs neither show a gain in {metric} nor rule one out.{seen}"
+
+
+def _unknown_floor(last: Look) -> str:
+    """Say that a difference in milliseconds was held against no floor, where it was not; empty where it was."""
+    if last.difference_ms is None or last.floor_ms is not None:
+        return ""
+    return (
+        f" The noise floor of this host is not known, so {last.difference_ms:.2f} ms count as resolvable here: harness doctor "
+        "--calibrate measures it."
+    )
 
 
 def _at_the_end_of_the_scale(study: Study, last: Look) -> str:

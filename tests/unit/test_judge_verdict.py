@@ -139,6 +139,15 @@ def test_a_difference_below_the_floor_of_the_host_is_not_resolvable(floor_ms, ca
     assert ("below the noise floor" in found.reason) == (call == "inconclusive")
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_claim_on_a_host_whose_floor_is_unknown_says_so(sign):
+    differences = [sign * d for d in (-0.5, -0.6, -0.55, -0.52, -0.58, -0.51)]
+    unknown = "The noise floor of this host is not known"
+
+    assert unknown in judged(differences).reason
+    assert unknown not in judged(differences, floor_ms={"p95": 0.4}).reason
+
+
 def test_what_is_the_same_stays_the_same_below_the_floor():
     assert judged([0.001, -0.002, 0.003, -0.001, 0.002, -0.003], floor_ms={"p95": 5.0}).call == "same"
 
