@@ -287,7 +287,9 @@ def _reason(study: Study, call: Call, code: ReasonCode, last: Look, visible: flo
     if call == "better":
         modest = f" That may be less than the {study.min_effect:.1%} that the study asks for."
         small = modest if low < study.min_effect else ""
-        return f"{metric} is better by at least {low:.1%} (95 % confidence) over {last.pairs} fresh pairs.{small}{floor}"
+        return (
+            f"{metric} is better by at least {low:.1%} (95 % confidence) over {last.pairs} fresh pairs.{small}{floor}"
+        )
     if call == "worse":
         return f"{metric} is worse by at least {-high:.1%} over {last.pairs} fresh pairs. Keep the baseline.{floor}"
     if call == "same" and last.shift_interval == (0.0, 0.0):

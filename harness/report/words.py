@@ -221,12 +221,10 @@ def _no_change(run: Run, verdict: Verdict) -> str:
         return f"{metric} gets better {_with(verdict)}, but a guard does not hold"
     if verdict.reason_code == "not_resolvable":
         return f"the difference in {metric} {_with(verdict)} is below the noise floor of this host, so not resolvable"
-    if verdict.reason_code in NOTHING_LEFT:
-        return NOTHING_LEFT[verdict.reason_code]
-    if verdict.reason_code != "judged" and verdict.call == "same":
-        return "there was nothing to compare"
     if verdict.reason_code != "judged":
-        return UNJUDGED.get(verdict.reason_code, "the study could not be judged")
+        if verdict.call == "same":
+            return NOTHING_LEFT.get(verdict.reason_code, "there was nothing to compare")
+        return {**NOTHING_LEFT, **UNJUDGED}.get(verdict.reason_code, "the study could not be judged")
     if verdict.call == "same":
         return f"any difference in {metric} {_with(verdict)} lies within {formats.percent(least, least)}"
     return f"{verdict.pairs} fresh pairs neither show a gain in {metric} {_with(verdict)} nor rule one out"

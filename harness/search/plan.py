@@ -143,10 +143,9 @@ def _attribution_words(study: Study, plan: Plan) -> tuple[str, ...]:
     if plan.pairs == 0 or len(study.knobs) < FEWEST_KNOBS:
         return ()
     if study.phases is None and len(plan.looks) > 1:
-        return (
-            "pairs that an early look saves tell what each knob of the winner does; a gain that only the last look shows "
-            "is not explained: ask for phases.attribute where it has to be",
-        )
+        early = "pairs that an early look saves tell what each knob of the winner does"
+        last = "a gain that only the last look shows is not explained: ask for phases.attribute where it has to be"
+        return (f"{early}; {last}",)
     return ("what each knob of a confirmed winner does is not measured: ask for it by phases.attribute",)
 
 

@@ -63,7 +63,11 @@ def test_deploying_what_is_slower_is_harm_and_costs_all_of_it():
     found = ground.outcome(case, Chosen(slower, 0.05))
 
     assert y > 0.2
-    assert (found.harm, found.true_claim, found.regret) == (True, False, pytest.approx(y - ground.best_y("default_opt", 1)))
+    assert (found.harm, found.true_claim, found.regret) == (
+        True,
+        False,
+        pytest.approx(y - ground.best_y("default_opt", 1)),
+    )
     assert found.over_claim == pytest.approx(0.05 - (1 - math.exp(y)))
 
 

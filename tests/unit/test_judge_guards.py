@@ -117,7 +117,9 @@ def test_a_relative_limit_of_nothing_needs_no_logarithm_of_zero(side, missed):
     assert guards.shortfall(fake_study(), nothing, [window()], [window()]) == missed
 
 
-@pytest.mark.parametrize("guard", [Guard("p99", "at_most", 1.1, relative=True), Guard("p99", "at_most", 5000, relative=False)])
+@pytest.mark.parametrize(
+    "guard", [Guard("p99", "at_most", 1.1, relative=True), Guard("p99", "at_most", 5000, relative=False)]
+)
 def test_a_limit_on_a_latency_does_not_hold_where_it_stands_at_the_time_out(guard):
     late = window().model_copy(update={"metrics": replace(figures(2000.0), censored=("p99",))})
 

@@ -43,7 +43,12 @@ def test_the_page_of_the_stories_is_generated_from_what_is_kept_and_every_row_is
 
 @pytest.mark.parametrize(
     ("call", "degraded", "words"),
-    [("inconclusive", 3, ""), ("better", 3, "called better"), ("worse", 3, "called worse"), ("same", 0, "no window is")],
+    [
+        ("inconclusive", 3, ""),
+        ("better", 3, "called better"),
+        ("worse", 3, "called worse"),
+        ("same", 0, "no window is"),
+    ],
 )
 def test_a_claim_beside_a_foreign_job_fails_the_bench_and_so_do_windows_that_saw_nothing_of_it(call, degraded, words):
     claims = bench("claims")

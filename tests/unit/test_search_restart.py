@@ -48,7 +48,9 @@ def test_a_step_restarts_the_running_block_and_keeps_what_was_measured(at, phase
 
 def test_the_plan_says_how_many_windows_a_host_that_moves_may_cost():
     small, long = fake_study(budget=Budget(40, None)), fake_study(budget=Budget(100, None))
-    extra = "should the host move, the running block of calibration or screen is measured again: at most 26 windows more"
+    extra = (
+        "should the host move, the running block of calibration or screen is measured again: at most 26 windows more"
+    )
 
     assert extra in plan.in_words(long, plan.plan(long))
     assert not any("host move" in line for line in plan.in_words(small, plan.plan(small)))
