@@ -34,7 +34,17 @@ CELLS = tuple((windows, sigma) for windows in (100, 40) for sigma in (0.10, 0.05
 STUDIES = 200
 PROCESSES = 2
 OURS = next(iter(ground.STRATEGIES))
-RUNS_OURS = ("harness/search", "harness/judge", "harness/ledger", "harness/variant.py", "harness/study/knobs.py")
+RUNS_OURS = (
+    "harness/search",
+    "harness/judge",
+    "harness/ledger",
+    "harness/diagnose/inert.py",
+    "harness/variant.py",
+    "harness/study/knobs.py",
+    "harness/study/model.py",
+    "harness/window/measurement.py",
+    "harness/window/capacity.py",
+)
 RUNS_ALL = ("tests/ground.py", "tests/fakes.py", "constraints.txt")
 
 

@@ -10,7 +10,7 @@ from typing import Protocol
 from harness import search
 from harness.ledger.ledger import Ledger
 from harness.ledger.record import DecisionRecord, History, WindowRecord
-from harness.search import calibrate
+from harness.search import calibrate, cells
 from harness.search.sizes import Plan
 from harness.study.model import Study
 from harness.variant import Decision, Step
@@ -18,9 +18,6 @@ from harness.window import gates, host
 from harness.window import run as window
 from harness.window.measurement import Validity
 from harness.window.run import Bench, Place
-
-QUIET_LIMIT_S = 60.0
-"""How long a window that was INVALID waits for a quiet host before it is tried again."""
 
 
 class Watcher(Protocol):
@@ -49,7 +46,7 @@ def run(study: Study, ledger: Ledger, bench: Bench, watcher: Watcher, next_step:
         watcher.step(study, ledger.history, step)
         if after_disturbance(ledger.history, step):
             cores = tuple({*bench.cores.target, *bench.cores.generator})
-            host.wait_until_quiet(cores, gates.LIMITS.foreign_degraded, QUIET_LIMIT_S)
+            host.wait_until_quiet(cores, gates.LIMITS.foreign_degraded, cells.QUIET_LIMIT_S)
         measurement = window.run(step, bench, place(study, ledger, step))
         watcher.measured(study, ledger.history, ledger.append_window(step, measurement))
 

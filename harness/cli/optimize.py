@@ -56,7 +56,7 @@ class Asked:
 @click.option("--quiet", is_flag=True, help="No progress lines.")
 @click.option("--json", "as_json", is_flag=True, help="Print summary.json instead of words at the end.")
 @click.option(
-    "--warm-start", is_flag=True, help="Try early what earlier runs of this study confirmed; suggestions only."
+    "--warm-start", is_flag=True, help="Try early what earlier runs of this study put to pairs; suggestions only."
 )
 @click.option(
     "--optuna-storage", metavar="URL", help="Mirror the windows there for optuna-dashboard, as sqlite:///optuna.db."

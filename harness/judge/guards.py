@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.judge import rank
+from harness.judge import censored, rank
 from harness.judge.rank import Interval
 from harness.judge.score import log_metric, metric_value
 from harness.ledger.record import WindowRecord
@@ -22,6 +22,9 @@ BROKEN = 1.0
 
 HIGHER_ERRORS = 0.05
 """Level of the exact test that the candidate's error ratio is above the baseline's."""
+
+OWN_ERRORS = "error_ratio not above the baseline's"
+"""The limit on errors of a study that sets none."""
 
 Pairs = Sequence[tuple[WindowRecord, WindowRecord]]
 """Usable windows measured together: (candidate, baseline)."""
@@ -81,37 +84,61 @@ def broken_by_baseline(study: Study, windows: Sequence[WindowRecord]) -> tuple[s
 
 
 def rows(study: Study, pairs: Pairs, alpha: float) -> tuple[GuardRow, ...]:
-    """Return one row for each guard of the study; intervals have at most `alpha` outside on each side."""
-    return tuple(
-        _relative_row(study, guard, pairs, alpha) if guard.relative else _absolute_row(guard, pairs)
+    """Return one row for each guard of the study; intervals have at most `alpha` outside on each side.
+
+    A study without a limit on errors still gets a row for them: who answers nothing needs few threads and little memory.
+    """
+    asked = tuple(
+        _relative_row(study, guard, pairs, alpha) if guard.relative else _absolute_row(study, guard, pairs)
         for guard in study.guards
     )
+    guarded = any(guard.metric == "error_ratio" for guard in study.guards)
+    return asked if guarded else (*asked, _errors_row(pairs))
 
 
 def _relative_row(study: Study, guard: Guard, pairs: Pairs, alpha: float) -> GuardRow:
-    """Hold the Hodges-Lehmann estimate of the pairwise ln ratios against ln of the limit."""
-    both = [tuple(log_metric(study, guard.metric, record.metrics) for record in pair) for pair in pairs]
-    ratios = [candidate - base for candidate, base in both if candidate is not None and base is not None]
-    if not ratios or len(ratios) < len(pairs):
+    """Hold the Hodges-Lehmann estimate of the pairwise ln ratios against ln of the limit.
+
+    A ratio that is only bounded, because a side stands at the time-out, is taken at the end that speaks against the guard.
+    """
+    both = [tuple(censored.log_ends(study, guard.metric, record.metrics) for record in pair) for pair in pairs]
+    known = [censored.difference(candidate, base) for candidate, base in both if candidate and base]
+    if not known or len(known) < len(pairs):
         return _unknown(guard)
-    estimate, ends = rank.hodges_lehmann(ratios), rank.interval(ratios, alpha)
+    estimate = rank.hodges_lehmann([ratio.high if guard.side == "at_most" else ratio.low for ratio in known])
+    if math.isinf(estimate):
+        return _unknown(guard, "at the time-out in too many pairs")
+    ends = censored.interval(known, alpha)
     holds = _beyond(guard, estimate, _log_limit(guard)) <= 0
     value, printed = math.exp(estimate), _printed(ends)
     words = f"{sentence(guard)}: {value:.4g}{_range_words(printed)}, {'holds' if holds else 'broken'}"
     return GuardRow(guard.metric, sentence(guard), value, printed, holds, words)
 
 
-def _absolute_row(guard: Guard, pairs: Pairs) -> GuardRow:
+def _absolute_row(study: Study, guard: Guard, pairs: Pairs) -> GuardRow:
     candidates, bases = (_values(guard.metric, side) for side in zip(*pairs, strict=True)) if pairs else ([], [])
     if not candidates or len(candidates) < len(pairs):
         return _unknown(guard)
     value = _typical(guard.metric, candidates)
     within = _shortfall_of(guard, value) <= 0
+    if within and guard.side == "at_most" and math.isinf(_typical(guard.metric, _at_most(study, guard.metric, pairs))):
+        return _unknown(guard, "at the time-out in too many windows")
     raised = guard.metric == "error_ratio" and _shown_higher(candidates, bases)
     worst = max(candidates) if guard.side == "at_most" else min(candidates)
     result = "broken" if not within else "within its limit, but higher than the baseline's" if raised else "holds"
     words = f"{sentence(guard)}: {value:.4g}, worst window {worst:.4g}, {result}"
     return GuardRow(guard.metric, sentence(guard), value, None, within and not raised, words)
+
+
+def _errors_row(pairs: Pairs) -> GuardRow:
+    """Hold the candidate's errors against the baseline's own."""
+    candidates, bases = (_values("error_ratio", side) for side in zip(*pairs, strict=True)) if pairs else ([], [])
+    if not candidates or not len(candidates) == len(bases) == len(pairs):
+        words = f"{OWN_ERRORS}: not measured in every pair, so it does not hold"
+        return GuardRow("error_ratio", OWN_ERRORS, None, None, holds=False, words=words)
+    value, raised = _typical("error_ratio", candidates), _shown_higher(candidates, bases)
+    words = f"{OWN_ERRORS}: {value:.4g} against {_typical('error_ratio', bases):.4g}, {'broken' if raised else 'holds'}"
+    return GuardRow("error_ratio", OWN_ERRORS, value, None, not raised, words)
 
 
 def _shown_higher(candidates: Sequence[float], bases: Sequence[float]) -> bool:
@@ -121,8 +148,8 @@ def _shown_higher(candidates: Sequence[float], bases: Sequence[float]) -> bool:
     return rank.signed_rank_p(np.subtract(bases, candidates)) <= HIGHER_ERRORS
 
 
-def _unknown(guard: Guard) -> GuardRow:
-    words = f"{sentence(guard)}: not measured in every pair, so it does not hold"
+def _unknown(guard: Guard, why: str = "not measured in every pair") -> GuardRow:
+    words = f"{sentence(guard)}: {why}, so it does not hold"
     return GuardRow(guard.metric, sentence(guard), None, None, holds=False, words=words)
 
 
@@ -153,6 +180,12 @@ def _median(values: Sequence[float]) -> float:
 def _values(metric: Metric, records: Sequence[WindowRecord]) -> list[float]:
     values = (metric_value(metric, record.metrics) for record in records)
     return [value for value in values if value is not None]
+
+
+def _at_most(study: Study, metric: Metric, pairs: Pairs) -> list[float]:
+    """Return the most that ln of the metric may truly be in each of the candidate's windows."""
+    known = (censored.log_ends(study, metric, candidate.metrics) for candidate, _ in pairs)
+    return [ends.high for ends in known if ends is not None]
 
 
 def _logs(study: Study, metric: Metric, records: Sequence[WindowRecord]) -> list[float]:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.judge.rank import Interval
 
@@ -25,20 +26,22 @@ TYPICAL_SIGMA = Interval(0.03, 0.10)
 
 
 def sigma(y: Sequence[float]) -> float | None:
-    """Return the sd of successive windows of one variant, outliers and slow drift set aside; None below two windows.
+    """Return the sd of successive windows of one variant, outliers and slow drift set aside.
 
-    1.4826 median |y[i+1] - y[i]| / sqrt(2), the median taken about zero.
+    1.4826 median |y[i+1] - y[i]| / sqrt(2), the median taken about zero. None where it is not known: below two windows,
+    or where most windows read the very same, as a count of threads does. Such a figure is too coarse to show its noise.
     """
-    if len(y) < 2:  # noqa: PLR2004 - one difference needs two windows
-        return None
-    return float(1.4826 * np.median(np.abs(np.diff(y))) / math.sqrt(2))
+    return None if len(y) < 2 else _known(np.diff(y))  # noqa: PLR2004 - one difference needs two windows
 
 
 def sigma_of_pairs(differences: Sequence[float]) -> float | None:
-    """Return the sd of one window from differences inside pairs: 1.4826 MAD / sqrt(2); None below two pairs."""
+    """Return the sd of one window from differences inside pairs: 1.4826 MAD / sqrt(2).
+
+    None where it is not known: below two pairs, or where most of them differ by the very same.
+    """
     if len(differences) < 2:  # noqa: PLR2004 - a spread needs two values
         return None
-    return float(1.4826 * np.median(np.abs(np.asarray(differences) - np.median(differences))) / math.sqrt(2))
+    return _known(np.asarray(differences) - np.median(differences))
 
 
 def pooled_sigma(estimates: Sequence[tuple[float | None, int]]) -> float | None:
@@ -57,15 +60,20 @@ def sigma_range(read: float, windows: int) -> Interval:
 
 
 def smallest_visible(sigma: float, pairs: int, looks: int) -> float | None:
-    """Return the gain, as a fraction, that `pairs` pairs see with 80 % power; None without pairs.
+    """Return the gain, as a fraction, that `pairs` pairs see with 80 % power; None without pairs or noise to go by.
 
     Below six pairs it is the formula carried on; the test may not be able to claim anything there at all.
     """
-    if pairs < 1:
+    if pairs < 1 or sigma <= 0:
         return None
     table = K_TWO_LOOKS if looks > 1 else K_ONE_LOOK
     k = float(np.interp(pairs, list(table), list(table.values())))
     return 1 - math.exp(-k * sigma / math.sqrt(pairs))
+
+
+def _known(differences: Sequence[float] | NDArray[np.float64]) -> float | None:
+    spread = float(1.4826 * np.median(np.abs(differences)) / math.sqrt(2))
+    return spread if spread > 0 else None
 
 
 def sampling_floor(requests: float, quantile: float) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from harness.judge import rank, score, verdict
+from harness.judge import censored, rank, score, verdict
 from harness.judge.guards import Pairs
 from harness.study.model import Study
 
@@ -35,7 +35,7 @@ def effect(study: Study, pairs: Pairs) -> SecondEffect | None:
     d = [] if other is None else verdict.differences(other, pairs)
     if other is None or not d:
         return None
-    ends = rank.interval(d, OUTSIDE)
+    ends = censored.interval(verdict.difference_ends(other, pairs), OUTSIDE)
     gains = [score.gain(other, end) if math.isfinite(end) else None for end in (ends.high, ends.low)]
     estimate = score.gain(other, rank.hodges_lehmann(d))
     return SecondEffect(other.objective.metric, estimate, (gains[0], gains[1]), len(d))

@@ -58,6 +58,7 @@ def drift(y: Sequence[float]) -> float | None:
 
 
 def _shift(earlier: Sequence[float], one: float, other: float) -> float | None:
+    """Return how far both lie from the earlier ones; None for no step, or where these are too coarse to show noise."""
     if len(earlier) < LEAST_EARLIER:
         return None
     middle = float(np.median(earlier))
@@ -65,6 +66,6 @@ def _shift(earlier: Sequence[float], one: float, other: float) -> float | None:
         noise.sigma(earlier) or 0.0, 1.4826 * float(np.median(np.abs(np.subtract(earlier, middle))))
     )
     apart = (one - middle, other - middle)
-    if min(map(abs, apart)) <= limit or math.copysign(1, apart[0]) != math.copysign(1, apart[1]):
+    if limit == 0 or min(map(abs, apart)) <= limit or math.copysign(1, apart[0]) != math.copysign(1, apart[1]):
         return None
     return (apart[0] + apart[1]) / 2

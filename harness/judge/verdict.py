@@ -12,8 +12,10 @@ from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from typing import Any, Literal
 
-from harness.judge import guards, noise, rank, score
+from harness.judge import censored, guards, noise, rank, score, stability
 from harness.judge.guards import GuardRow, Pairs
+from harness.judge.rank import Interval
+from harness.judge.stability import Stability
 from harness.study.model import Level, Study
 
 Call = Literal["better", "worse", "same", "inconclusive"]
@@ -23,6 +25,7 @@ ReasonCode = Literal[
     "too_few_pairs",
     "guard_broken",
     "not_resolvable",
+    "end_of_scale",
     "winner_unstable",
     "no_candidate",
     "baseline_failed",
@@ -52,7 +55,9 @@ class Look:
     side; `estimate` and `interval` say the same as gains. None: no pair, or an unbounded end. `passed`: the test and
     every guard, the one reason to stop before the last look. `difference_ms` is the estimate in milliseconds where the
     objective is a percentile, `floor_ms` what this host's engine measures where there is nothing: a smaller difference
-    is not resolvable.
+    is not resolvable. `both_censored` pairs have both sides at the end of the scale (a time-out, the last step of a
+    load), so that nothing is known of their difference; what is known of the others is a bound where one side is.
+    `stability` tells how steady both sides were, None where nobody counted that yet.
     """
 
     number: int
@@ -68,10 +73,12 @@ class Look:
     passed: bool
     difference_ms: float | None = None
     floor_ms: float | None = None
+    both_censored: int = 0
+    stability: Stability | None = None
 
     @property
     def resolvable(self) -> bool:
-        """Whether the difference is not below the host's floor, as far as both are known."""
+        """Whether the difference is not below the host's floor, as far as both are known; the reason says where not."""
         return self.difference_ms is None or self.floor_ms is None or self.difference_ms >= self.floor_ms
 
     def to_json(self) -> dict[str, Any]:
@@ -81,7 +88,9 @@ class Look:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Look:
         """Return the look that `to_json` wrote."""
-        return cls(**_revived(cls, content, ("shift_interval", "interval")))
+        steady = content.get("stability")
+        known = _revived(cls, content, ("shift_interval", "interval"))
+        return cls(**{**known, "stability": None if steady is None else Stability.from_json(steady)})
 
 
 @dataclass(frozen=True)
@@ -133,9 +142,12 @@ class Tested:
 
 
 def look(study: Study, pairs: Pairs, number: int, planned: int, alpha: float) -> Look:
-    """Return what the usable (winner, baseline) pairs say at `alpha`; they must have been measured after the freeze."""
-    d = differences(study, pairs)
-    p, ends = rank.signed_rank_p(d), rank.interval(d, alpha)
+    """Return what the usable (winner, baseline) pairs say at `alpha`; they must have been measured after the freeze.
+
+    The test and each end of the interval take a difference that is only bounded at the end that speaks against them.
+    """
+    d, known = differences(study, pairs), difference_ends(study, pairs)
+    p, ends = rank.signed_rank_p([each.high for each in known]), censored.interval(known, alpha)
     rows = guards.rows(study, pairs, alpha)
     passed = p <= alpha and ends.high < 0 and all(row.holds for row in rows)
     seen = Look(
@@ -152,6 +164,8 @@ def look(study: Study, pairs: Pairs, number: int, planned: int, alpha: float) ->
         passed=passed,
         difference_ms=_difference_ms(study, pairs, rank.hodges_lehmann(d)) if d else None,
         floor_ms=study.floor_ms.get(study.objective.metric),
+        both_censored=sum(math.isinf(each.low) and math.isinf(each.high) for each in known),
+        stability=stability.of_pairs(study, pairs),
     )
     return replace(seen, passed=seen.passed and seen.resolvable)
 
@@ -160,6 +174,12 @@ def differences(study: Study, pairs: Pairs) -> list[float]:
     """Return y(winner) - y(baseline) of each pair in which both were measured."""
     both = [(score.y(study, winner), score.y(study, base)) for winner, base in pairs]
     return [winner - base for winner, base in both if winner is not None and base is not None]
+
+
+def difference_ends(study: Study, pairs: Pairs) -> list[Interval]:
+    """Return where y(winner) - y(baseline) of each measured pair lies: an end is infinite where a side is only bounded."""
+    both = [(censored.y_ends(study, winner), censored.y_ends(study, base)) for winner, base in pairs]
+    return [censored.difference(winner, base) for winner, base in both if winner is not None and base is not None]
 
 
 def judged(study: Study, tested: Tested, last: Look, smallest_visible: float | None) -> Verdict:
@@ -238,6 +258,8 @@ def _call(study: Study, last: Look) -> Call:
 
 def _same(study: Study, last: Look) -> bool:
     low, high = last.interval
+    if last.both_censored:
+        return False
     return low is not None and high is not None and -study.min_effect <= low and high <= study.min_effect
 
 
@@ -249,12 +271,14 @@ def _code(call: Call, last: Look) -> ReasonCode:
         return "not_resolvable"
     claimable = low is not None and low > 0
     broken = any(not row.holds for row in last.guards)
-    return "guard_broken" if call == "inconclusive" and claimable and broken else "judged"
+    if call == "inconclusive" and claimable and broken:
+        return "guard_broken"
+    return "end_of_scale" if call == "inconclusive" and last.both_censored else "judged"
 
 
 def _reason(study: Study, call: Call, code: ReasonCode, last: Look, visible: float | None) -> str:  # noqa: PLR0911 - a case each
     low, high = (0.0 if end is None else end for end in last.interval)
-    metric = study.objective.metric
+    metric, floor = study.objective.metric, _unknown_floor(last)
     if code == "too_few_pairs":
         return (
             f"{last.pairs} usable pairs are too few: {rank.fewest_pairs(last.alpha)} are the fewest that can show "
@@ -263,9 +287,11 @@ def _reason(study: Study, call: Call, code: ReasonCode, last: Look, visible: flo
     if call == "better":
         modest = f" That may be less than the {study.min_effect:.1%} that the study asks for."
         small = modest if low < study.min_effect else ""
-        return f"{metric} is better by at least {low:.1%} (95 % confidence) over {last.pairs} fresh pairs.{small}"
+        return (
+            f"{metric} is better by at least {low:.1%} (95 % confidence) over {last.pairs} fresh pairs.{small}{floor}"
+        )
     if call == "worse":
-        return f"{metric} is worse by at least {-high:.1%} over {last.pairs} fresh pairs. Keep the baseline."
+        return f"{metric} is worse by at least {-high:.1%} over {last.pairs} fresh pairs. Keep the baseline.{floor}"
     if call == "same" and last.shift_interval == (0.0, 0.0):
         return (
             f"Every one of {last.pairs} fresh pairs gave the very same {metric} on both sides: under this load it tells "
@@ -281,8 +307,29 @@ def _reason(study: Study, call: Call, code: ReasonCode, last: Look, visible: flo
     if code == "guard_broken":
         broken = "; ".join(row.words for row in last.guards if not row.holds)
         return f"{metric} gets better, but a guard does not hold: {broken}."
+    if code == "end_of_scale":
+        return _at_the_end_of_the_scale(study, last)
     seen = f" Gains above {visible:.1%} would very likely have been seen." if visible is not None else ""
     return f"{last.pairs} fresh pairs neither show a gain in {metric} nor rule one out.{seen}"
+
+
+def _unknown_floor(last: Look) -> str:
+    """Say that a difference in milliseconds was held against no floor, where it was not; empty where it was."""
+    if last.difference_ms is None or last.floor_ms is not None:
+        return ""
+    return (
+        f" The noise floor of this host is not known, so {last.difference_ms:.2f} ms count as resolvable here: harness doctor "
+        "--calibrate measures it."
+    )
+
+
+def _at_the_end_of_the_scale(study: Study, last: Look) -> str:
+    metric = study.objective.metric
+    both, remedy = "are at least the time-out", "Give a longer time-out, a lighter load, or a lower percentile."
+    if metric == "capacity":
+        both, remedy = "lie at an end of the load's steps", "Let the steps begin lower or reach further."
+    pairs = f"In {last.both_censored} of {last.pairs} fresh pairs"
+    return f"{pairs} both sides' {metric} {both}, so how much they differ is not known. {remedy}"
 
 
 def _gain(study: Study, shift: float) -> float | None:

@@ -91,6 +91,7 @@ def _content(run: Run) -> dict[str, Any]:
         "stages": timing.stages(run),
         "timing": timing.timing(run),
         "lost_pairs": _lost_pairs(run),
+        "steady": tables.stability_words(run),
         "confirmations": confirmations(run),
         "inert": inert.words(run.history),
         "trade_offs": tables.trade_offs(run),

@@ -129,6 +129,26 @@ def trade_offs(run: Run) -> tuple[TradeOff, ...]:
     return tuple(_trade_off(run, point, tested) for point in found)
 
 
+def stability_words(run: Run) -> str:
+    """Return how steady both sides of the pairs were, empty where it is not known."""
+    seen = None if run.last_look is None else run.last_look.stability
+    if seen is None:
+        return ""
+    name = shown(run, run.study.objective.metric)
+    worst = [formats.quantity(name, side.worst) for side in (seen.winner, seen.baseline)]
+    spread = [formats.percent(side.spread, side.spread / 2) for side in (seen.winner, seen.baseline)]
+    ratio = "" if seen.ratio is None else f", {formats.number(seen.ratio)} times as much"
+    wide = [
+        f" The {who}'s windows span {formats.percent(side.span)} of their mean: the claim is about the typical window."
+        for who, side in (("tested variant", seen.winner), ("baseline", seen.baseline))
+        if side.is_wide
+    ]
+    return (
+        f"Windows of the tested variant spread by {spread[0]}, those of the baseline by {spread[1]}{ratio}; the worst window "
+        f"read {worst[0]} and {worst[1]}.{''.join(wide)}"
+    )
+
+
 def second_words(run: Run) -> str:
     """Return what the pairs say about the second objective, empty where there is none."""
     seen = second.effect(run.study, run.pairs)
@@ -142,7 +162,8 @@ def second_words(run: Run) -> str:
         plus=True,
     )
     name = formats.metric(other.metric, other.of)
-    return f"{name}: {changed} (90 % interval {formats.change_range(low, high)}) over {seen.pairs} pairs; no claim rests on it."
+    ends = f"90 % interval {formats.change_range(low, high)}, not adjusted for looks"
+    return f"{name}: {changed} ({ends}) over {seen.pairs} pairs; no claim rests on it."
 
 
 def attribution(run: Run) -> Attribution | None:

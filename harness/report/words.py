@@ -32,8 +32,17 @@ UNJUDGED: Mapping[str, str] = {
 """What the headline says where no pairs spoke; the whole reason stands below it."""
 
 
-NOTHING_LEFT: Mapping[str, str] = {"all_inert": "no knob of this study can matter under this load"}
-"""What the headline says where a study ends because there is nothing to compare, if there is more to say."""
+NOTHING_LEFT: Mapping[str, str] = {
+    "all_inert": "no knob of this study can matter under this load",
+    "end_of_scale": "too many windows stand at the end of what can be measured here to compare them",
+}
+"""What the headline says where there is nothing to compare, if there is more to say."""
+
+WHAT_ELSE: Mapping[str, str] = {
+    "all_inert": "Search other knobs, or give a load that brings the work that these knobs act on.",
+    "end_of_scale": "Give a longer time-out, a lighter load or load steps that reach further, and run the study again.",
+}
+"""What to do there instead."""
 
 
 def headline(run: Run) -> str:
@@ -157,6 +166,8 @@ def next_steps(run: Run, effects: tuple[Effect, ...], told: Attribution | None =
             "Keep the baseline until a change is confirmed: an effect of this table is no claim.",
             "To have one confirmed give the study phases.confirm, or a budget instead of its phases, and run it again.",
         )
+    if verdict.reason_code in NOTHING_LEFT:
+        return ("Keep the baseline.", WHAT_ELSE[verdict.reason_code])
     if verdict.call == "inconclusive":
         return (
             "Keep the baseline: a change without evidence is a change to look after.",
@@ -210,10 +221,10 @@ def _no_change(run: Run, verdict: Verdict) -> str:
         return f"{metric} gets better {_with(verdict)}, but a guard does not hold"
     if verdict.reason_code == "not_resolvable":
         return f"the difference in {metric} {_with(verdict)} is below the noise floor of this host, so not resolvable"
-    if verdict.reason_code != "judged" and verdict.call == "same":
-        return NOTHING_LEFT.get(verdict.reason_code, "there was nothing to compare")
     if verdict.reason_code != "judged":
-        return UNJUDGED.get(verdict.reason_code, "the study could not be judged")
+        if verdict.call == "same":
+            return NOTHING_LEFT.get(verdict.reason_code, "there was nothing to compare")
+        return {**NOTHING_LEFT, **UNJUDGED}.get(verdict.reason_code, "the study could not be judged")
     if verdict.call == "same":
         return f"any difference in {metric} {_with(verdict)} lies within {formats.percent(least, least)}"
     return f"{verdict.pairs} fresh pairs neither show a gain in {metric} {_with(verdict)} nor rule one out"

@@ -14,6 +14,9 @@ from harness.study.model import Level
 from harness.variant import Phase, Role, Step, Variant
 from harness.window.measurement import Validity
 
+QUIET_LIMIT_S = 60.0
+"""How long a window that was INVALID waits for a quiet host before it is tried again."""
+
 
 @dataclass(frozen=True)
 class Cell:

@@ -106,6 +106,7 @@ def frozen_for(study: Study, history: History, winner: Variant, pairs: int, labe
         "pairs": pairs,
         "looks": list(declared),
         "alphas": list(alphas),
+        "if_time_ends": f"before the first look: one look at the pairs there are, at {sum(alphas):.0%}",
         "label": label,
         "order_seed": seeds.number(study, label),
         "flips": [bool(flip) for flip in flips],
@@ -116,11 +117,17 @@ def frozen_for(study: Study, history: History, winner: Variant, pairs: int, labe
 
 
 def look(study: Study, history: History, *, final: bool) -> Decision:
-    """Return the next declared look at the usable pairs so far; a final one is followed by the verdict."""
+    """Return the next declared look at the usable pairs so far; a final one is followed by the verdict.
+
+    A final look that is the first gets all of the alphas: when the time is over does not depend on the coin flips, so
+    one look at what there is has the whole error budget to itself.
+    """
     fixed, taken = frozen(history), looks_taken(history)
     assert fixed is not None  # noqa: S101 - a look comes after the freeze
     at = len(taken)
-    made = verdict.look(study, usable_pairs(history), at + 1, fixed.looks[at], fixed.alphas[at])
+    alpha = sum(fixed.alphas) if final and not taken else fixed.alphas[at]
+    planned = fixed.pairs if final else fixed.looks[at]
+    made = verdict.look(study, usable_pairs(history), at + 1, planned, alpha)
     return Decision("look", {**made.to_json(), "final": final})
 
 

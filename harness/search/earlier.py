@@ -60,7 +60,7 @@ def _said(value: object) -> object:
 def noise_of(study: Study, runs: Iterable[tuple[str, History]]) -> Known | None:
     """Return the noise that the A/A windows of (run, its ledger), newest first, tell; None where they are too few."""
     read = [(run, *calibrate.sigma(study, history)) for run, history in runs]
-    told = [(run, sigma, windows) for run, sigma, windows in read if sigma is not None and sigma > 0][:MOST_RUNS]
+    told = [(run, sigma, windows) for run, sigma, windows in read if sigma is not None][:MOST_RUNS]
     windows = sum(windows for *_, windows in told)
     pooled = noise.pooled_sigma([(sigma, windows - 1) for _, sigma, windows in told])
     if pooled is None or windows < FEWEST_WINDOWS:

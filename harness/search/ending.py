@@ -6,6 +6,7 @@ is good.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -28,6 +29,9 @@ TRIED_IN_VAIN = 5
 FAILED_IN_A_ROW = 10
 """So many windows in a row that failed, after others had run, mean that something broke on the way."""
 
+BEFORE_A_WINDOW_S = 5.0
+"""The most that lies between two windows besides the wait for a quiet host: the ledger, and the next step."""
+
 FAILURES_OF_A_SIDE = 2
 """A side of the confirmation that fails so often is unstable."""
 
@@ -46,12 +50,21 @@ def early(study: Study, made: Plan, history: History) -> Verdict | None:
 
 
 def has_time_for(study: Study, history: History, windows: int) -> bool:
-    """Whether the budget's time allows so many more windows, each as long as the median one so far."""
+    """Whether the budget's time allows so many more windows, each as long as the median one so far.
+
+    What passes between windows counts too: the wait for a quiet host before a window is tried again.
+    """
     if study.budget.time_s is None:
         return True
     lengths = [record.ended - record.started for record in history.windows]
     typical = float(np.median(lengths)) if lengths else plan.seconds_per_window(study)
-    return sum(lengths) + windows * typical <= study.budget.time_s
+    return sum(lengths) + _between(history.windows) + windows * typical <= study.budget.time_s
+
+
+def _between(windows: Sequence[WindowRecord]) -> float:
+    """Return the seconds between windows; of a run that lay still until it was resumed no more than the longest wait."""
+    most = cells.QUIET_LIMIT_S + BEFORE_A_WINDOW_S
+    return sum(min(max(0.0, later.started - earlier.ended), most) for earlier, later in itertools.pairwise(windows))
 
 
 def out_of_time(study: Study, history: History) -> Decision:
@@ -72,7 +85,8 @@ def at_the_end(study: Study, made: Plan, history: History) -> Verdict:
     taken, fixed = confirm.looks_taken(history), confirm.frozen(history)
     if taken and fixed is not None:
         last = taken[-1]
-        visible = verdict.smallest_visible(_sigma(study, history), last.pairs, len(fixed.looks))
+        looks = 1 if last.alpha == sum(fixed.alphas) else len(fixed.looks)
+        visible = verdict.smallest_visible(_sigma(study, history), last.pairs, looks)
         return verdict.judged(study, fixed.tested, last, visible)
     if made.one_offs == 0 and made.search == 0:
         or_not = " or breaks a constraint" if study.constraints else ""

@@ -60,7 +60,7 @@ def all_of_them(study: Study, history: History) -> Verdict | None:
     if study.knobs or not skipped(history):
         return None
     reason = f"No knob of this study can matter here. {words(history)}"
-    return verdict.ended("all_inert", reason, call="same")
+    return verdict.ended("all_inert", reason)  # inconclusive: that nothing was active is no interval
 
 
 def _content(study: Study, plan: Plan, found: dict[str, str]) -> dict[str, Any]:

@@ -14,9 +14,10 @@ from typing import Any
 
 from harness import variant
 from harness.judge import noise, rank
+from harness.judge.attribution import FEWEST_KNOBS
 from harness.judge.effects import one_offs
 from harness.judge.rank import Interval
-from harness.search import sizes
+from harness.search import restart, sizes
 from harness.search.earlier import Known
 from harness.search.sizes import ALPHA, Plan, Space
 from harness.study import percentiles
@@ -121,6 +122,7 @@ def in_words(study: Study, plan: Plan, known: Known | None = None) -> tuple[str,
         f"plan: {plan.windows} windows, about {math.ceil(cost_seconds(study, plan) / 60)} minutes ({sizes})",
         *((f"looks at {declared} pairs; {_visible_words(plan, known)}",) if plan.pairs else ()),
         *_attribution_words(study, plan),
+        *_restart_words(plan),
         *_notes_by(study, plan, known),
     )
 
@@ -138,9 +140,20 @@ def _attribution_words(study: Study, plan: Plan) -> tuple[str, ...]:
     if plan.attribute:
         most = plan.attribute * (len(study.knobs) + 2)
         return (f"what each knob of a confirmed winner does: {plan.attribute} blocks more, at most {most} windows",)
+    if plan.pairs == 0 or len(study.knobs) < FEWEST_KNOBS:
+        return ()
     if study.phases is None and len(plan.looks) > 1:
-        return ("pairs that an early look saves tell what each knob of the winner does",)
-    return ()
+        early = "pairs that an early look saves tell what each knob of the winner does"
+        last = "a gain that only the last look shows is not explained: ask for phases.attribute where it has to be"
+        return (f"{early}; {last}",)
+    return ("what each knob of a confirmed winner does is not measured: ask for it by phases.attribute",)
+
+
+def _restart_words(plan: Plan) -> tuple[str, ...]:
+    """Return what a host that moves may cost besides, as one line, or none where no step could be seen in time."""
+    most = restart.most_windows(plan)
+    again = "the running block of calibration or screen is measured again"
+    return (f"should the host move, {again}: at most {most} windows more",) if most else ()
 
 
 def _visible_words(plan: Plan, known: Known | None) -> str:

@@ -35,6 +35,18 @@ def next_step(study: Study, plan: Plan, history: History) -> Decision | None:
     return Decision("restart", {"phase": last.phase, "block": last.block, "windows": block, "words": words})
 
 
+def most_windows(plan: Plan) -> int:
+    """Return how many windows beyond its budget a plan may take because the host moves, none where no step can be seen.
+
+    A step shows in the second baseline window after it, once there are enough before; the blocks after the first have
+    arrivals of their own and are not watched.
+    """
+    enough = steps.LEAST_EARLIER + 2
+    calibration = plan.calibrate if plan.calibrate >= enough else 0
+    screened = plan.screen_blocks > 0 and plan.calibrate + plan.screen_baselines >= enough
+    return MOST * max(calibration, plan.one_offs + plan.screen_baselines if screened else 0)
+
+
 def baselines(study: Study, history: History) -> list[tuple[WindowRecord, float]]:
     """Return the baseline windows that met the same arrivals, with y: those of calibration, first screen block, search.
 

@@ -1,4 +1,4 @@
-"""Warm start: what earlier runs of the same study confirmed is tried early by this one's search. Never evidence.
+"""Warm start: what earlier runs of the same study put to pairs is tried early by this one's search. Never evidence.
 
 The suggestions are written to the ledger before the plan, so that the next step stays a function of study and ledger. What
 an earlier run measured is not told to the sampler and enters no score: a suggested variant is measured like any other.
@@ -19,11 +19,16 @@ MOST = 3
 
 
 def decision(study: Study, earlier: Iterable[tuple[str, History]]) -> Decision | None:
-    """Return the suggestions of (run, its ledger), the first run first; None where no run has any."""
+    """Return the suggestions of (run, its ledger), the first run first; None where no run has any.
+
+    What went into the pairs was the best of its run's search, whatever they could show; only what they showed to be worse
+    is left out.
+    """
     found: dict[str, tuple[str, dict[str, Level]]] = {}
     for run, history in earlier:
-        fixed = confirm.frozen(history)
-        levels = None if fixed is None else _levels(study, fixed.winner)
+        fixed, end = confirm.frozen(history), history.decision("verdict")
+        worse = end is not None and end["call"] == "worse"
+        levels = None if fixed is None or worse else _levels(study, fixed.winner)
         if levels is not None:
             found.setdefault(variant.of(study, levels).id, (run, levels))
     found.pop(variant.baseline(study).id, None)
@@ -31,7 +36,7 @@ def decision(study: Study, earlier: Iterable[tuple[str, History]]) -> Decision |
     if not kept:
         return None
     runs = ", ".join(run for run, _ in kept)
-    words = f"warm start: the search tries {len(kept)} variants early that earlier runs confirmed ({runs})"
+    words = f"warm start: the search tries {len(kept)} variants early that earlier runs put to pairs ({runs})"
     content = {"runs": [run for run, _ in kept], "assignments": [levels for _, levels in kept], "words": words}
     return Decision("suggest", content)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -43,7 +44,7 @@ def carried(
     carries at least that. If none does, the first rate, less in the ratio in which its percentile is too large. A
     percentile among requests without a success reads as the time-out. None where a step had no request.
     """
-    never_ms = max(timeout_ms, 2 * at_most_ms)  # whatever the time-out, a request without a success kept nothing
+    never_ms = _never_ms(at_most_ms, timeout_ms)
     found = [None if value is None else min(value, never_ms) for value in percentiles_ms]
     before: tuple[float, float] | None = None
     for rate, value in zip(rates, found, strict=True):
@@ -53,6 +54,28 @@ def carried(
             return rate * at_most_ms / value if before is None else _between(before, (rate, value), at_most_ms)
         before = (rate, value)
     return None if before is None else before[0]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The least and the highest capacity (requests a second) that a load in steps can show: bounds, no more."""
+
+    low: float
+    high: float
+
+
+def scale(study: Study) -> Scale | None:
+    """Return the ends of what a window of the study can read as a capacity; None where its load has no steps."""
+    keep, steps = study.objective.keep, study.load.pieces[1:]
+    if keep is None or not steps:
+        return None
+    least = steps[0].rate * keep.at_most_ms / _never_ms(keep.at_most_ms, study.load.timeout_s * 1000)
+    return Scale(least, steps[-1].rate)
+
+
+def _never_ms(at_most_ms: float, timeout_ms: float) -> float:
+    """Return what a request without a success reads as: whatever the time-out, it kept nothing."""
+    return max(timeout_ms, 2 * at_most_ms)
 
 
 def _between(low: tuple[float, float], high: tuple[float, float], at_most_ms: float) -> float:

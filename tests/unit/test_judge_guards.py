@@ -1,6 +1,7 @@
 """Guards on pairs, and shortfalls while searching."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from fakes import ERRORS, THROUGHPUT, fake_study, figures
@@ -61,6 +62,20 @@ def test_a_candidate_that_breaks_the_limit_is_not_excused_by_a_worse_baseline():
     assert not row(ERRORS, pairs_of("error_ratio", [0.04] * 6, [0.05] * 6)).holds
 
 
+@pytest.mark.parametrize(("errors", "holds"), [(0.3, False), (0.0, True)])
+def test_a_study_without_a_limit_on_errors_holds_them_against_the_baselines(errors, holds):
+    (found,) = guards.rows(fake_study(guards=()), pairs_of("error_ratio", [errors] * 6, [0] * 6), 0.05)
+
+    assert (found.metric, found.holds, found.value) == ("error_ratio", holds, errors)
+
+
+def test_the_same_errors_on_both_sides_hold_without_a_limit_and_unmeasured_ones_do_not():
+    (same,) = guards.rows(fake_study(guards=()), pairs_of("error_ratio", [0.02] * 6, [0.02] * 6), 0.05)
+    (nothing,) = guards.rows(fake_study(guards=()), [], 0.05)
+
+    assert (same.holds, nothing.holds) == (True, False)
+
+
 def test_memory_is_judged_by_its_worst_window():
     limit = Guard("peak_rss", "at_most", 2.0**19, relative=False)
 
@@ -100,6 +115,18 @@ def test_a_relative_limit_of_nothing_needs_no_logarithm_of_zero(side, missed):
     nothing = Guard("throughput", side, 0.0, relative=True)
 
     assert guards.shortfall(fake_study(), nothing, [window()], [window()]) == missed
+
+
+@pytest.mark.parametrize(
+    "guard", [Guard("p99", "at_most", 1.1, relative=True), Guard("p99", "at_most", 5000, relative=False)]
+)
+def test_a_limit_on_a_latency_does_not_hold_where_it_stands_at_the_time_out(guard):
+    late = window().model_copy(update={"metrics": replace(figures(2000.0), censored=("p99",))})
+
+    assert row(guard, [(window(), window())] * 6).holds
+    found = row(guard, [(late, late)] * 6)
+    assert (found.holds, found.value) == (False, None)
+    assert "at the time-out" in found.words
 
 
 def test_the_number_of_windows_a_metric_was_measured_in_is_not_overlooked():

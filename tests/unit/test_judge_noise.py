@@ -1,9 +1,13 @@
 """Noise from A/A windows, and the smallest gain that can be seen through it."""
 
+import math
+
 import numpy as np
 import pytest
+from scipy import stats
 
-from harness.judge import noise
+from harness.judge import noise, rank
+from harness.search import sizes
 
 
 def test_sigma_of_an_alternating_series_is_its_scaled_step():
@@ -52,9 +56,51 @@ def test_sampling_floor_of_p99_of_10_000_exponential_requests_is_2_2_percent():
     assert noise.sampling_floor(10_000, 0.99) == pytest.approx(0.0216, abs=0.0001)
 
 
+def test_windows_that_read_the_very_same_leave_their_noise_unknown():
+    assert (noise.sigma([12.0] * 6), noise.sigma_of_pairs([0.0] * 6)) == (None, None)
+
+
+def test_no_noise_to_go_by_makes_no_gain_visible():
+    assert noise.smallest_visible(0.0, 20, 2) is None
+
+
 def test_pooling_weighs_variances_by_their_freedom():
     assert noise.pooled_sigma([(0.1, 3), (None, 5), (0.2, 1)]) == pytest.approx((0.07 / 4) ** 0.5)
 
 
 def test_pooling_nothing_is_unknown():
     assert noise.pooled_sigma([(None, 3)]) is None
+
+
+def claimed(pairs, gain, looks, studies=8000, sigma=0.10):
+    """Return how many of so many studies claim a true gain, with the noise that the reference was simulated with.
+
+    Drift with sd sigma and a memory of 30 windows, normal noise, outliers in 5 % of windows; the order by a fair coin.
+    """
+    rng, n = np.random.default_rng(pairs), 2 * pairs
+    drift, r = np.empty((studies, n)), math.exp(-1 / 30)
+    drift[:, 0] = rng.standard_normal(studies)
+    for at in range(1, n):
+        drift[:, at] = r * drift[:, at - 1] + math.sqrt(1 - r * r) * rng.standard_normal(studies)
+    outliers = rng.exponential(3, (studies, n)) * (rng.random((studies, n)) < 0.05)
+    y = sigma * (drift + rng.standard_normal((studies, n)) + outliers)
+    d = (y[:, ::2] - y[:, 1::2]) * rng.choice([-1, 1], (studies, pairs)) + math.log1p(-gain)
+    passed = np.zeros(studies, dtype=bool)
+    for count, alpha in looks:
+        ranks = stats.rankdata(np.abs(d[:, :count]), axis=1)
+        passed |= (ranks * (d[:, :count] > 0)).sum(axis=1) <= rank.critical_value(count, alpha)
+    return passed.mean()
+
+
+@pytest.mark.parametrize("pairs", [6, 8, 12, 16, 20, 30, 40])
+def test_the_smallest_visible_gain_is_seen_with_80_percent_power_by_the_looks_that_are_shipped(pairs):
+    """With the constants of two looks at half of alpha each, which are not shipped, it reads 84 to 86 %."""
+    looks = tuple(zip(*sizes.looks(pairs), strict=True))
+    power = claimed(pairs, noise.smallest_visible(0.10, pairs, len(looks)), looks)
+
+    assert power == pytest.approx(0.805, abs=0.02)
+
+
+@pytest.mark.parametrize("pairs", [16, 20, 30, 40])
+def test_no_gain_is_claimed_in_at_most_5_percent_by_the_looks_that_are_shipped(pairs):
+    assert claimed(pairs, 0.0, zip(*sizes.looks(pairs), strict=True)) <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 8000)

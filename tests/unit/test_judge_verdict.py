@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from fakes import ERRORS, fake_study, figures
@@ -10,6 +11,7 @@ from harness.judge import verdict
 from harness.judge.verdict import Look, Verdict
 from harness.ledger.ledger import window_record
 from harness.ledger.record import History
+from harness.study.model import Keep, Objective, Piece
 from harness.variant import Step, baseline
 from harness.window.measurement import Measurement, Validity
 
@@ -61,6 +63,13 @@ def test_a_gain_that_a_guard_forbids_is_not_better():
     found = judged([-0.5, -0.6, -0.55, -0.52, -0.58, -0.51], errors=0.01)
 
     assert (found.call, found.reason_code) == ("inconclusive", "guard_broken")
+
+
+def test_a_gain_at_the_price_of_errors_is_not_better_where_the_study_has_no_guard():
+    gains = [-0.5, -0.6, -0.55, -0.52, -0.58, -0.51]
+
+    assert judged(gains, errors=0.3, guards=()).reason_code == "guard_broken"
+    assert judged(gains, errors=0.0, guards=()).call == "better"
 
 
 def test_the_broken_guard_stands_in_the_reason():
@@ -130,8 +139,95 @@ def test_a_difference_below_the_floor_of_the_host_is_not_resolvable(floor_ms, ca
     assert ("below the noise floor" in found.reason) == (call == "inconclusive")
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_claim_on_a_host_whose_floor_is_unknown_says_so(sign):
+    differences = [sign * d for d in (-0.5, -0.6, -0.55, -0.52, -0.58, -0.51)]
+    unknown = "The noise floor of this host is not known"
+
+    assert unknown in judged(differences).reason
+    assert unknown not in judged(differences, floor_ms={"p95": 0.4}).reason
+
+
 def test_what_is_the_same_stays_the_same_below_the_floor():
     assert judged([0.001, -0.002, 0.003, -0.001, 0.002, -0.003], floor_ms={"p95": 5.0}).call == "same"
+
+
+def timed_out(differences, *, winner=(), base=()):
+    """Return pairs in which the named halves stand at the time-out of 2 s."""
+    late = replace(figures(2000.0), censored=("p95", "p99", "p999"))
+    return [
+        (
+            one.model_copy(update={"metrics": late}) if at in winner else one,
+            other.model_copy(update={"metrics": late}) if at in base else other,
+        )
+        for at, (one, other) in enumerate(pairs(differences))
+    ]
+
+
+def call_of(made, **changes):
+    study = fake_study(guards=(), **changes)
+    found = verdict.look(study, made, 1, len(made), 0.05)
+    return verdict.judged(study, TESTED, found, None), found
+
+
+def test_two_sides_that_both_time_out_are_not_the_same():
+    every = range(8)
+    found, look = call_of(timed_out([0.0] * 8, winner=every, base=every))
+
+    assert (found.call, found.reason_code, look.both_censored) == ("inconclusive", "end_of_scale", 8)
+    assert (found.interval, look.p) == ((None, None), 1.0)
+    assert "In 8 of 8 fresh pairs both sides' p95 are at least the time-out" in found.reason
+
+
+def test_one_pair_of_time_outs_among_equal_ones_is_enough_to_not_be_the_same():
+    still = [0.001, -0.002, 0.003, -0.001, 0.002, -0.003, 0.001, -0.002, 0.002, -0.001, 0.001, -0.001]
+
+    assert call_of(timed_out(still))[0].call == "same"
+    assert call_of(timed_out(still, winner=[3], base=[3]))[0].call == "inconclusive"
+
+
+def test_a_baseline_that_times_out_is_beaten_by_at_least_so_much_and_nobody_knows_by_how_much_at_most():
+    found, look = call_of(timed_out([0.0] * 8, base=range(8)))
+
+    assert (found.call, look.both_censored) == ("better", 0)
+    assert found.interval == (pytest.approx(0.99), None)
+
+
+def test_a_winner_that_times_out_is_worse_by_at_least_so_much():
+    found, _ = call_of(timed_out([0.0] * 8, winner=range(8)))
+
+    assert (found.call, found.interval) == ("worse", (None, pytest.approx(-99.0)))
+
+
+def test_a_time_out_of_the_winner_counts_as_the_worst_that_it_may_be():
+    gains = [-0.5, -0.6, -0.55, -0.52, -0.58, -0.51, -0.53, -0.54]
+    plain, look = call_of(timed_out(gains))
+    spoiled, worse_look = call_of(timed_out(gains, winner=[0]))
+
+    assert plain.call == "better"
+    assert worse_look.p > look.p
+    assert spoiled.at_least is None or spoiled.at_least < plain.at_least
+
+
+def test_a_capacity_at_the_last_step_on_both_sides_is_not_the_same():
+    pieces = (Piece(1.0, 100.0, 100.0), *(Piece(2.0, rate, rate) for rate in (100.0, 200.0, 300.0)))
+    load = replace(fake_study().load, pieces=pieces)
+    objective = Objective("maximize", "capacity", keep=Keep("p99", 20.0))
+    made = [
+        tuple(one.model_copy(update={"metrics": replace(one.metrics, capacity=300.0)}) for one in pair)
+        for pair in pairs([0.0] * 8)
+    ]
+    found, look = call_of(made, load=load, objective=objective)
+
+    assert (found.call, look.both_censored) == ("inconclusive", 8)
+    assert "lie at an end of the load's steps" in found.reason
+
+
+def test_a_look_of_before_time_outs_were_counted_is_still_read():
+    old = verdict.look(fake_study(), pairs([-0.5] * 6), 1, 6, 0.05).to_json()
+    del old["both_censored"]
+
+    assert Look.from_json(old).both_censored == 0
 
 
 def test_a_look_of_before_there_was_a_floor_is_still_read():

@@ -6,6 +6,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from harness.diagnose.rules import RULES
 from harness.study import load
 
@@ -60,6 +62,30 @@ def test_a_story_that_this_machine_is_too_small_for_has_a_row_with_the_reason():
     assert stories.obstacle(replace(study, needs_cores=1)) == ""
     assert "| [ingest-bandwidth](#ingest-bandwidth) | not testable on this machine |" in page
     assert "not testable on this machine. ingest-bandwidth needs 4096 cores" in page
+
+
+@pytest.mark.parametrize(
+    ("call", "degraded", "words"),
+    [
+        ("inconclusive", 3, ""),
+        ("better", 3, "called better"),
+        ("worse", 3, "called worse"),
+        ("same", 0, "no window is"),
+    ],
+)
+def test_a_claim_beside_a_foreign_job_fails_the_bench_and_so_do_windows_that_saw_nothing_of_it(call, degraded, words):
+    claims = bench("claims")
+    found = {"part": claims.BESIDE_A_JOB, "call": call, "windows": {"degraded": degraded, "invalid": 0}}
+
+    assert claims.fault(found).startswith(words)
+    assert bool(claims.fault(found)) == bool(words)
+
+
+def test_more_than_5_percent_of_claims_without_a_difference_fail_the_bench():
+    claims = bench("claims")
+
+    assert claims.fault({"part": claims.AA, "false_claims": 0.06}) == ""
+    assert "8.0%" in claims.fault({"part": claims.AA, "false_claims": 0.08})
 
 
 def test_the_page_of_the_search_is_generated_from_what_is_kept_and_ours_stands_beside_what_others_do():

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import canned_run
 
+from harness import report
 from harness.report import places, read, tables, windows
 
 FLOOR = {"floor_ms": {"p50": 0.21, "p95": 0.42, "p99": 1.3}}
@@ -60,6 +61,22 @@ def test_the_cpu_of_an_upstream_stands_beside_the_generators_and_apart_from_it(t
 
     assert {row.generator_cpu for row in windows.windows(run)} == {"21 % + 4 % upstream"}
     assert not any("upstream" in row.generator_cpu for row in windows.windows(plain))
+
+
+def test_the_spread_of_both_sides_stands_on_the_page_and_a_wide_one_is_remarked_on(tmp_path):
+    def unsteady(n, made):
+        scale = 1 + 0.5 * (n % 4 == 0)
+        return replace(made, figures=replace(made.figures, p95_ms=made.figures.p95_ms * scale))
+
+    steady = canned_run.write(tmp_path / "steady")
+    words = tables.stability_words(read.run(steady))
+    wide = tables.stability_words(read.run(canned_run.write(tmp_path / "wide", spoil=unsteady)))
+    report.write(steady)
+
+    assert words.startswith("Windows of the tested variant spread by ")
+    assert "the worst window read" in words
+    assert words in (steady / "report.html").read_text()
+    assert ("of their mean" in words, "of their mean" in wide) == (False, True)
 
 
 def test_what_shapes_the_generator_is_told(tmp_path):

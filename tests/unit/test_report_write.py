@@ -267,6 +267,7 @@ def test_two_objectives_give_a_table_of_trade_offs_with_the_picked_one_marked(tm
         assert "Two objectives" in text
         assert "the best CPU per request of those that give up at most 5 % of the best p95" in text
         assert "no claim rests on it" in text
+        assert "not adjusted for looks" in text
 
 
 def test_one_objective_has_no_table_of_trade_offs(win):
@@ -281,8 +282,12 @@ def test_knobs_that_were_left_out_stand_in_the_report_with_reason_and_saving(tmp
     said = "Not searched: max_blocking_threads: no blocking work under this load. This saves 2 windows."
     content = {"knobs": {"max_blocking_threads": "no blocking work"}, "levels": 1, "windows_saved": 2, "pairs": 0}
     Ledger(RunFolder(folder)).append_decision(Decision("inert", {**content, "words": said}), 0.0)
-    canned_run.decide(folder, verdict.ended("all_inert", "No knob can matter.", call="same"))
+    canned_run.decide(folder, verdict.ended("all_inert", "No knob can matter."))
     summary = report.write(folder)
+    page = (folder / "report.html").read_text()
+
+    assert "Search other knobs, or give a load that brings the work that these knobs act on." in page
+    assert "more windows, longer windows" not in page
 
     assert summary["inert"] == {"knobs": {"max_blocking_threads": "no blocking work"}, "windows_saved": 2}
     assert summary["headline"] == "No change: no knob of this study can matter under this load"

@@ -133,6 +133,15 @@ def test_the_plan_says_what_it_costs_at_most():
     assert "what each knob of a confirmed winner does: 3 blocks more, at most 15 windows" in words
 
 
+def test_the_plan_says_how_to_have_a_claim_explained_that_it_would_not_explain():
+    asks = "ask for it by phases.attribute"
+    early, small, one = fake_study(), quick_study(), quick_study(knobs=quick_study().knobs[:1])
+
+    assert "is not explained: ask for phases.attribute" in " ".join(plan.in_words(early, plan.plan(early)))
+    assert asks in " ".join(plan.in_words(small, plan.plan(small)))
+    assert "phases.attribute" not in " ".join(plan.in_words(one, plan.plan(one)))
+
+
 def test_before_the_freeze_there_is_nothing_to_attribute(asked):
     study, _, history = asked
     early = history.model_copy(update={"decisions": history.decisions[:1]})

@@ -56,7 +56,9 @@ def test_a_constant_objective_ends_as_same_and_says_that_it_tells_nothing_apart(
 
     assert (verdict.call, verdict.estimate, verdict.interval) == ("same", 0.0, (0.0, 0.0))
     assert "the very same p95 on both sides" in verdict.reason
-    assert history.decision("freeze")["sigma"] == 0.0
+    assert history.decision("freeze")["sigma"] is None
+    assert history.decision("freeze")["smallest_visible"] is None
+    assert verdict.smallest_visible is None
 
 
 def test_a_baseline_that_cannot_run_ends_the_study_at_once():

@@ -82,7 +82,7 @@ def test_where_every_knob_is_inert_the_study_ends_with_that():
     steps, history, verdict = run(study)
 
     assert {step.phase for step in steps if isinstance(step, Step)} == {"calibrate"}
-    assert (verdict.call, verdict.reason_code, verdict.judged) == ("same", "all_inert", True)
+    assert (verdict.call, verdict.reason_code, verdict.judged) == ("inconclusive", "all_inert", True)
     assert "No knob of this study can matter here" in verdict.reason
     assert history.decision("inert")["windows_saved"] == plan.plan(study).windows - plan.plan(study).calibrate
 

@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 import pytest
-from fakes import ERRORS, QUICK_KNOBS, Fake, Noise, flat, quick, quick_study, run_study
+from fakes import ERRORS, QUICK_KNOBS, QUICK_PHASES, Fake, Noise, flat, quick, quick_study, run_study
 
 from harness.judge.verdict import Verdict
-from harness.search import joint
+from harness.search import ending, joint
 from harness.study.model import UNSET, Budget, Knob, Objective
 from harness.variant import Step
 from harness.window.measurement import Validity
@@ -186,7 +186,7 @@ def test_levels_that_all_make_the_baseline_end_as_same():
 
 
 def test_when_time_gets_short_the_search_stops_for_the_sake_of_the_pairs():
-    study = quick_study(budget=Budget(28, 320.0))
+    study = quick_study(budget=Budget(28, 330.0))
     steps, _, verdict = run(lambda _n, _s: None, study, window_s=14.0)
     phases = [step.phase for step in steps]
 
@@ -194,10 +194,33 @@ def test_when_time_gets_short_the_search_stops_for_the_sake_of_the_pairs():
 
 
 def test_no_window_starts_that_would_outlast_the_time():
-    study = quick_study(budget=Budget(28, 320.0))
-    steps, _, _ = run(lambda _n, _s: None, study, window_s=14.0)
+    study = quick_study(budget=Budget(28, 330.0))
+    steps, history, _ = run(lambda _n, _s: None, study, window_s=14.0)
 
-    assert len(steps) * 14.0 <= 320.0
+    assert history.windows[-1].ended - history.windows[0].started == len(steps) * 15.0 - 1.0 <= 330.0
+
+
+def after(*times):
+    """Return a ledger whose windows have these times."""
+    _, history = run_study(quick_study(), Fake(quick))
+    kept = zip(history.windows, times, strict=False)
+    windows = tuple(one.model_copy(update={"started": begun, "ended": over}) for one, (begun, over) in kept)
+    return history.model_copy(update={"windows": windows})
+
+
+@pytest.mark.parametrize(("windows", "fits"), [(2, True), (3, False)])
+def test_the_wait_before_a_window_is_tried_again_is_time_of_the_budget(windows, fits):
+    study = quick_study(budget=Budget(28, 100.0))
+
+    assert ending.has_time_for(study, after((0, 10), (50, 60), (61, 71)), windows) is fits
+
+
+def test_the_time_in_which_a_run_lay_still_is_not():
+    study = quick_study(budget=Budget(28, 100.0))
+    resumed = after((0, 10), (10_000, 10_010))
+
+    assert ending.has_time_for(study, resumed, 1)
+    assert not ending.has_time_for(study, resumed, 2)
 
 
 @pytest.mark.parametrize("seconds", [15.0, 45.0, 95.0])
@@ -221,6 +244,27 @@ def test_time_over_in_the_pairs_gives_a_last_look_at_what_there_is():
 
     assert 0 < verdict.pairs < 6
     assert f"{6 - verdict.pairs} of 6 planned pairs were lost or not run" in verdict.reason
+
+
+def test_time_over_before_the_first_of_two_looks_gives_one_look_with_the_whole_error_budget():
+    study = quick_study(budget=Budget(48, 450.0), phases=replace(QUICK_PHASES, confirm=16))
+    _, history = run_study(study, _SlowPairs(quick, Noise(1, 0.05)))
+    frozen, look = history.decision("freeze"), history.decision("look")
+    verdict = Verdict.from_json(history.decision("verdict"))
+
+    assert (frozen["looks"], frozen["alphas"], look["number"], look["final"]) == ([8, 16], [0.01, 0.04], 1, True)
+    assert (look["alpha"], look["planned"], 5 <= look["pairs"] < 7) == (0.05, 16, True)
+    assert frozen["if_time_ends"] == "before the first look: one look at the pairs there are, at 5%"
+    assert verdict.call == "better"
+
+
+def test_time_over_after_the_first_look_leaves_the_second_what_was_declared_for_it():
+    study = quick_study(budget=Budget(48, 700.0), phases=replace(QUICK_PHASES, confirm=16))
+    _, history = run_study(study, _SlowPairs(flat, Noise(1, 0.05)))
+    looks = [record.content for record in history.decisions if record.kind == "look"]
+
+    assert [(look["alpha"], look["final"]) for look in looks] == [(0.01, False), (0.04, True)]
+    assert 8 < looks[-1]["pairs"] < looks[-1]["planned"] == 16
 
 
 def test_a_variant_that_breaks_the_limit_on_errors_is_not_the_one_that_is_confirmed():

@@ -1,6 +1,6 @@
 """A host that moves while calibration or screen runs: the block is measured again, and what moved is told."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from test_search_resume import prefixes, reread
 
 from harness import search
 from harness.judge import steps
-from harness.search import restart, seeds
+from harness.search import plan, restart, seeds
 from harness.study.model import Budget
 
 STUDY = fake_study(budget=Budget(100, None))
@@ -44,6 +44,33 @@ def test_a_step_restarts_the_running_block_and_keeps_what_was_measured(at, phase
     assert all(record.n < min(fresh.n for fresh in again) for record in aside)
     assert f"The host moved at window {since}:" in made["words"]
     assert history.decision("verdict") is not None
+
+
+def test_the_plan_says_how_many_windows_a_host_that_moves_may_cost():
+    small, long = fake_study(budget=Budget(40, None)), fake_study(budget=Budget(100, None))
+    extra = (
+        "should the host move, the running block of calibration or screen is measured again: at most 26 windows more"
+    )
+
+    assert extra in plan.in_words(long, plan.plan(long))
+    assert not any("host move" in line for line in plan.in_words(small, plan.plan(small)))
+
+
+@dataclass(frozen=True)
+class Restless(Noise):
+    """A host that moves again and again."""
+
+    def of_window(self, n, schedule_seed):
+        y, t = super().of_window(n, schedule_seed)
+        return y + 2.0 * (n // 14), t
+
+
+def test_a_host_that_moves_again_and_again_costs_no_more_than_that():
+    study = replace(STUDY, guards=())
+    made = plan.plan(study)
+    _, history = run_study(study, Fake(flat, Restless(1, 0.02)))
+
+    assert 0 < len(history.set_aside) <= restart.most_windows(made)
 
 
 def test_a_block_that_was_measured_again_is_whole():
@@ -81,6 +108,11 @@ def test_one_outlier_is_no_step_and_two_in_a_row_are_one():
     assert steps.steps([*quiet, 1.0, 0.0, 0.01]) == []
     assert steps.steps([*quiet, 1.0, -1.0, 0.01]) == []
     assert [found.at for found in steps.steps([*quiet, 1.0, 1.1, 1.0])] == [8]
+
+
+@pytest.mark.parametrize("after", [13, 12.01])
+def test_a_figure_that_reads_the_very_same_in_most_windows_makes_no_step(after):
+    assert steps.steps([12] * 6 + [after] * 2) == []
 
 
 def test_steps_are_seldom_seen_where_none_is_and_large_ones_usually():

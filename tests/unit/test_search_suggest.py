@@ -63,6 +63,18 @@ def test_a_run_that_confirmed_nothing_suggests_nothing():
     assert suggest.decision(STUDY, (("empty", History()),)) is None
 
 
+def test_what_an_earlier_run_showed_to_be_worse_is_not_suggested_and_what_it_left_open_is_called_no_more_than_that():
+    verdict = [record for record in EARLIER.decisions if record.kind == "verdict"][-1]
+    others = tuple(record for record in EARLIER.decisions if record is not verdict)
+    called = lambda call: EARLIER.model_copy(  # noqa: E731
+        update={"decisions": (*others, verdict.model_copy(update={"content": {**verdict.content, "call": call}}))}
+    )
+
+    assert suggest.decision(STUDY, (("first", called("worse")),)) is None
+    made = suggest.decision(STUDY, (("first", called("inconclusive")),))
+    assert "that earlier runs put to pairs (first)" in made.content["words"]
+
+
 def test_a_winner_that_the_study_does_not_search_any_more_is_no_suggestion():
     changed = set(variant.difference(WINNER, variant.baseline(STUDY)))
     narrower = replace(STUDY, knobs=tuple(knob for knob in SIX_KNOBS if knob.name not in changed))
