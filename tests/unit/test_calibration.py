@@ -48,7 +48,7 @@ def test_a_websocket_load_quotes_the_floor_of_its_own_engine_and_is_held_to_its_
     host = known(http=30_000.0, websocket=4000.0)
     made = settled(study(300.0, "websocket", websocket=WebSocket("/chat")), host)
 
-    assert made.study.floor_ms == FLOOR
+    assert made.study.floor_ms == {**FLOOR, "lateness": 0.1}
     assert len(made.words) == 1
     with pytest.raises(MachineError, match="the websocket engine holds 4,000/s"):
         settled(study(5000.0, "websocket", websocket=WebSocket("/chat")), host)
