@@ -37,6 +37,13 @@ def knobs(study: Study, windows: Sequence[WindowRecord]) -> dict[str, str]:
     return {knob.name: reason for knob in study.knobs if knob.name in OF_THE_BLOCKING_POOL}
 
 
+def no_ring(windows: Sequence[WindowRecord]) -> bool:
+    """Return whether io_uring was enabled and in no such window open after the load; False where none was or none told."""
+    enabled = [record for record in windows if record.values.get("enable_io_uring") is True]
+    told = [ring for record in enabled if (ring := record.in_force.get("io_uring")) is not None]
+    return bool(told) and not any(told)
+
+
 def _pool_is_idle(study: Study, record: WindowRecord) -> bool:
     """Whether the window shows that no blocking thread ran: by the runtime's own counts, else by the process's threads."""
     if record.server.blocking_threads_max is not None:

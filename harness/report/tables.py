@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness import variant as variants
+from harness.diagnose import inert as told_inert
 from harness.judge import attribution as judge_attribution
 from harness.judge import effects as judge_effects
 from harness.judge import interaction as judge_interaction
@@ -266,7 +267,8 @@ def _effect_row(run: Run, effect: Effect) -> EffectRow:
     width = words.interval_width((low, high))
     changed = formats.percent(words.change(run, effect.effect), width, plus=True)
     interval = "" if effect.interval is None else formats.change_range(low, high)
-    return EffectRow(label, changed, interval, _call(effect), effect)
+    is_no_op = effect.knob == "enable_io_uring" and told_inert.no_ring(run.history.windows)
+    return EffectRow(label, changed, interval, _call(effect) + (": a no-op here" if is_no_op else ""), effect)
 
 
 def _call(effect: Effect) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from harness.diagnose import inert
 from harness.judge import guards
 from harness.ledger.record import History
 from harness.search import calibrate
@@ -59,11 +60,7 @@ def _metrics_missing(study: Study, history: History) -> str:
 def _no_io_uring(study: Study, history: History) -> str:
     """Return that io_uring was asked for and not opened, as the service told after the load of every such window."""
     del study
-    asked = [
-        record.in_force.get("io_uring") for record in history.windows if record.values.get("enable_io_uring") is True
-    ]
-    told = [ring for ring in asked if ring is not None]
-    if not told or any(told):
+    if not inert.no_ring(history.windows):
         return ""
     return (
         "enable_io_uring = true is a no-op here: after its load the service had no io_uring open, so files went through the "

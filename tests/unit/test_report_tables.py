@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import canned_run
+import pytest
 
 from harness import report
 from harness.report import places, read, tables, windows
@@ -85,3 +86,24 @@ def test_what_shapes_the_generator_is_told(tmp_path):
 
     assert told["generator's Python"] == "PGO and LTO"
     assert told["open files allowed"] == "1,024 (at most 1,048,576)"
+
+
+@pytest.mark.parametrize(("ring", "said"), [(False, True), (True, False)])
+def test_that_io_uring_is_a_no_op_stands_beside_its_effect(tmp_path, monkeypatch, ring, said):
+    knob = {**canned_run.KNOBS[1], "name": "enable_io_uring", "levels": ["unset", True], "ordered": False}
+    monkeypatch.setattr(canned_run, "WORKERS", {"fraud_check": "inline", "enable_io_uring": True})
+
+    def with_ring(_, made):
+        return replace(made, in_force={**made.in_force, "io_uring": ring})
+
+    monkeypatch.setattr(canned_run, "variant", of_uring)
+    changes = {"knobs": [canned_run.KNOBS[0], knob, canned_run.KNOBS[2]]}
+    run = read.run(canned_run.write(tmp_path, spoil=with_ring, changes=changes))
+    (row,) = (row for row in tables.effects(run) if row.label.startswith("enable_io_uring"))
+
+    assert ("a no-op here" in row.call) == said
+
+
+def of_uring(values, of=canned_run.variant):
+    made = of(values)
+    return replace(made, id=made.id[:-1] + "9") if "enable_io_uring" in values else made

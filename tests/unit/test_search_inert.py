@@ -129,3 +129,14 @@ def test_too_few_usable_windows_make_nothing_inert():
     _, history = run_study(STUDY, WithThreads(flat, Noise(1)))
 
     assert diagnosis.knobs(STUDY, history.of_phase("calibrate")[:2]) == {}
+
+
+@pytest.mark.parametrize(
+    ("rings", "is_no_op"),
+    [([False, False], True), ([None, False], True), ([False, True], False), ([None], False), ([], False)],
+)
+def test_io_uring_is_a_no_op_where_it_was_told_to_be_open_in_no_window_that_enables_it(rings, is_no_op):
+    windows = [SimpleNamespace(values={"enable_io_uring": True}, in_force={"io_uring": ring}) for ring in rings]
+    baseline = SimpleNamespace(values={}, in_force={"io_uring": True})
+
+    assert diagnosis.no_ring([baseline, *windows]) == is_no_op
