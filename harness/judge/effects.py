@@ -26,6 +26,9 @@ BASELINE = ""
 
 CONFIDENCE = 0.90
 FAMILY_ALPHA = 0.05
+FEWEST_WINDOWS = 2
+"""Windows of a level below which its row is a picture and never called: a single one may be an outlier, and where one window
+in twenty is, 15 of 100 flat screens of one block would call some level worse (simulated)."""
 EVERY_LEVEL = 2
 """A knob with at most this many other levels is screened at each of them."""
 
@@ -231,6 +234,7 @@ def _row(study: Study, one_off: OneOff, contrast: Contrast | None, p: _Adjusted,
     half = half_width(contrast)
     ends = (score.gain(study, contrast.estimate + half), score.gain(study, contrast.estimate - half))
     p_holm = p.better[at] if effect >= 0 else p.worse[at]
-    call: Call = "not resolved" if p_holm > FAMILY_ALPHA else "better" if effect >= 0 else "worse"
+    seen = n >= FEWEST_WINDOWS and p_holm <= FAMILY_ALPHA
+    call: Call = "not resolved" if not seen else "better" if effect >= 0 else "worse"
     words = call if call != "not resolved" else f"not resolved (smaller than {max(map(abs, ends)):.0%})"
     return Effect(one_off.knob, one_off.level, at, effect, ends, n, p_holm, call, words)

@@ -45,8 +45,9 @@ def text() -> str:
 def fired_by() -> Mapping[str, list[str]]:
     """Return gate -> names of the tests that fire it by a real cause, as sentences."""
     found: dict[str, list[str]] = {}
-    for node in ast.parse(TESTS.read_text(encoding="utf-8")).body:
-        for mark in node.decorator_list if isinstance(node, ast.FunctionDef) else ():
+    tests = [node for node in ast.parse(TESTS.read_text(encoding="utf-8")).body if isinstance(node, ast.FunctionDef)]
+    for node in tests:
+        for mark in node.decorator_list:
             if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.fires":
                 words = node.name.removeprefix("test_").replace("_", " ")
                 for gate in mark.args:

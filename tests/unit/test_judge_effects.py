@@ -9,7 +9,7 @@ from scipy import stats
 
 from harness.judge import effects
 from harness.judge.effects import BASELINE, Cell
-from harness.study.model import UNSET, Knob
+from harness.study.model import UNSET, Knob, Phases
 
 
 def balanced(rng, levels, blocks, baselines, shifts):
@@ -148,3 +148,13 @@ def test_a_study_that_was_never_screened_has_rows_without_effects():
     rows = effects.screen(quick_study(), run_study(quick_study(knobs=QUICK_KNOBS[:0]), Fake(flat))[1])
 
     assert [(row.effect, row.words) for row in rows] == [(None, "not measured")] * 3
+
+
+def test_a_level_with_a_single_window_is_a_picture_and_never_called():
+    """One window in twenty is an outlier of several sigma: alone it must not read as an effect of its level."""
+    study = fake_study(phases=Phases(calibrate=10, screen=1, search=0, race=0, confirm=0))
+    _, history = run_study(study, Fake(lambda v: (0.9 * (v.get("worker_threads") == 2), 0.0), Noise(1, 0.02)))
+    rows = effects.screen(study, history)
+
+    assert max(abs(row.effect) for row in rows) > 0.5
+    assert {row.call for row in rows} == {"not resolved"}

@@ -120,7 +120,7 @@ def test_an_attribution_of_which_every_window_is_lost_leaves_the_claim(validity)
 
 
 def test_time_that_runs_out_in_the_attribution_leaves_the_claim():
-    study = quick_study(phases=PHASES, budget=Budget(30, 30 * 10.0 + 35))
+    study = quick_study(phases=PHASES, budget=Budget(30, 30 * 11.0 + 35))
     steps, history = explained(study, Fake(two_knobs, Noise(2, 0.03)))
 
     assert (0 < len(steps) < 12, history.decision("verdict")["call"]) == (True, "better")

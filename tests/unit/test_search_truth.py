@@ -60,7 +60,7 @@ def test_the_90_percent_interval_covers_the_truth_in_at_least_80_of_100_studies(
 
 def test_a_flat_screen_calls_a_level_worse_or_better_in_no_more_than_13_of_100_studies_each():
     """Holm keeps any false row of a direction at 5 %; 13 of 100 is its 99.9 % point."""
-    phases = Phases(calibrate=10, screen=1, search=0, race=0, confirm=0)
+    phases = Phases(calibrate=10, screen=2, search=0, race=0, confirm=0)
     called = []
     for seed in range(100):
         study = fake_study(seed=seed, phases=phases)
