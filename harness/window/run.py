@@ -114,6 +114,7 @@ def _serve_and_drive(step: Step, bench: Bench, place: Place, program: Program) -
         faults = inspect.check_in_force(study, step.variant, in_force)
         if faults:
             raise TargetFailed("; ".join(faults), service.log())
+        _require_files(service, study.load.open_connections)
         job = Job(port, study.load, study.window, step.schedule_seed, place.folder / "samples.parquet")
         watch = Watch(
             service.pid,
@@ -133,6 +134,17 @@ def _serve_and_drive(step: Step, bench: Bench, place: Place, program: Program) -
             connect_s=(driven.start_ns - ready) / 1e9,
             faults=_death(service),
             log=service.log(LOG_LINES_KEPT),
+        )
+
+
+def _require_files(service: Service, connections: int) -> None:
+    """Raise TargetFailed where the service may not have so many connections; otherwise those beyond would just hang."""
+    most = inspect.most_files(service.pid)
+    if most is not None and most <= connections:
+        raise TargetFailed(
+            f"the load holds {connections:,} connections open, and the service may have {most:,} files: it was started with a "
+            "lower limit than the harness has (`ulimit -Hn`), or lowers it itself",
+            service.log(),
         )
 
 

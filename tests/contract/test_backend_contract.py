@@ -5,6 +5,7 @@ import gc
 import hashlib
 import json
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -258,6 +259,25 @@ def test_a_runtime_sees_as_many_cores_as_it_was_given(backend, program, placemen
 
         assert inspect.read_runtime(place)["workers"] == len(cores)
         assert os.sched_getaffinity(service.pid) == set(cores)
+
+
+@pytest.fixture
+def fewer_files():
+    """A lower hard limit of this process, which only root can raise again afterwards."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can raise a hard limit again")
+    before, fewer = resource.getrlimit(resource.RLIMIT_NOFILE), 3000
+    resource.setrlimit(resource.RLIMIT_NOFILE, (fewer - 1000, fewer))
+    yield fewer
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_a_service_may_have_as_many_files_as_the_harness_could(backend, program, placement, fewer_files):
+    place = placement()
+    with backend.serve(program(), place) as service:
+        _ready(service, place)
+
+        assert proc.most_files(service.pid) == fewer_files
 
 
 def test_a_log_is_bounded_in_lines_and_bytes(backend, program, placement):
