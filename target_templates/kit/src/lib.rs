@@ -12,7 +12,9 @@ mod metrics;
 mod probe;
 mod runtimes;
 mod serve;
+mod topics;
 
 pub use environment::{BadValue, Given};
 pub use runtimes::Runtimes;
 pub use serve::serve;
+pub use topics::{Seat, Topics};
