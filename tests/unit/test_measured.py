@@ -5,6 +5,9 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = ROOT / "docs" / "measured" / "measure.json"
 
@@ -37,6 +40,40 @@ def test_the_page_of_the_stories_is_generated_from_what_is_kept_and_every_row_is
     assert rows
     assert stories.PAGE.read_text() == stories.page(rows)
     assert set(rows) <= {file.stem for file in stories.STUDIES.glob("*.yaml")}
+
+
+def test_the_page_of_connections_is_generated_from_what_is_kept_and_no_thread_comes_with_them():
+    connections = bench("connections")
+    content = json.loads(connections.KEPT.read_text())
+
+    assert connections.PAGE.read_text() == connections.page(content)
+    assert {point["threads"] - point["workers"] for point in content["points"]} == {2}
+    assert max(point["connections"] for point in content["points"]) >= 8000
+
+
+def test_a_line_is_found_again_and_its_interval_covers_what_lies_far_beyond_the_points():
+    connections = bench("connections")
+    random = np.random.default_rng(1)
+    covered = 0
+    for _ in range(400):
+        seen = [(x, 5.0 + 0.002 * x + random.normal(0, 2)) for x in (0, 2000, 4000, 8000, 12_000, 16_000) * 2]
+        line = connections.fit(seen)
+        new = 5.0 + 0.002 * connections.ASKED_FOR + random.normal(0, 2)
+        covered += line.asked_for[0] <= new <= line.asked_for[2]
+
+    assert 0.92 <= covered / 400 <= 0.98
+    assert connections.fit([(0, 5.0), (2000, 9.0), (4000, 13.0)]).asked_for == pytest.approx((205.0, 205.0, 205.0))
+
+
+def test_every_start_is_planned_up_then_down_and_never_beyond_what_can_be_held():
+    planned = list(bench("connections").planned(4000))
+
+    assert planned == [
+        *[(1024, n) for n in (0, 2000, 4000)],
+        *[(131_072, n) for n in (0, 2000, 4000)],
+        *[(1024, n) for n in (4000, 2000, 0)],
+        *[(131_072, n) for n in (4000, 2000, 0)],
+    ]
 
 
 def test_the_page_of_the_search_is_generated_from_what_is_kept_and_ours_stands_beside_what_others_do():
