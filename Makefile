@@ -11,7 +11,7 @@ ALL_CORES := -n logical --dist worksteal
 # What measures on a shared machine gets a second chance; what is broken fails twice.
 tested = $(BIN)/pytest $(1) || $(BIN)/pytest --last-failed $(1)
 
-.PHONY: quickstart test test-fast lint lint-python lint-rust format schema locks bench bench-claims bench-search bench-stories clean
+.PHONY: quickstart test test-fast lint lint-python lint-rust format schema locks bench bench-claims bench-connections bench-search bench-stories clean
 
 quickstart: $(INSTALLED)
 	$(BIN)/harness optimize studies/quickstart.yaml
@@ -70,6 +70,10 @@ bench-claims: $(INSTALLED)
 # Every study of studies/, for real: five to eight minutes each; BENCH="signing feed" names some.
 bench-stories: $(INSTALLED)
 	$(BIN)/python bench/stories.py $(BENCH)
+
+# Held-open WebSocket connections, as many as `ulimit -Hn` allows: about three minutes.
+bench-connections: $(INSTALLED)
+	$(BIN)/python bench/connections.py $(BENCH)
 
 # Simulated studies only, so no window is measured; BENCH="--studies 20 --cells 100:0.10" makes it short.
 bench-search: $(INSTALLED_DEV)

@@ -52,6 +52,7 @@ PLANTED: Mapping[str, str | None] = {
     "signing": "cpu_bound",
     "tokio-version": None,
     "webhooks": "pool_never_shrinks",
+    "websocket-gateway": None,
 }
 """The rule that has to find what each study's target does wrong at its baseline; None where nothing is wrong with it."""
 UNTESTABLE = "not testable on this machine"

@@ -215,6 +215,7 @@ class HeldLink(WebSocketLink):
         """`held` gives the turns."""
         super().__init__(engine, job, number, held, room)
         self._held = held
+        self._handshake = handshake(job, self._about.idle_path)
 
     def _accepted(self) -> None:
         self._listener.idle(self)
@@ -271,12 +272,12 @@ def about(job: Job) -> WebSocket:
     return job.load.websocket or WebSocket("/")
 
 
-def handshake(job: Job) -> Handshake:
-    """Return the request that opens a connection, with the study's own headers."""
+def handshake(job: Job, path: str = "") -> Handshake:
+    """Return the request that opens a connection, with the study's own headers; at the messages' path without another."""
     given = {name.lower(): value for name, value in job.load.requests[0].headers}
     return Handshake(
         host=given.pop("host", f"{LOOPBACK}:{job.port}"),
-        target=about(job).path,
+        target=path or about(job).path,
         subprotocols=[name.strip() for name in given.pop("sec-websocket-protocol", "").split(",") if name.strip()],
         extra_headers=[(name.encode(), value.encode()) for name, value in given.items()],
     )

@@ -215,7 +215,7 @@ def _websocket(file: LoadFile) -> WebSocket | None:
     if file.engine != "websocket" or not file.requests:
         return None
     about = file.websocket or schema.WebSocketFile()
-    return WebSocket(file.requests[0].path, about.delivery, about.idle, about.binary)
+    return WebSocket(file.requests[0].path, about.delivery, about.idle, about.binary, about.idle_path or "")
 
 
 def _bursts(bursts: schema.BurstsFile, rate: float, times: WindowTimes) -> tuple[Piece, ...]:

@@ -113,13 +113,14 @@ class WebSocket:
     A message carries its number where its body says `{id}`. `delivery` "echo": it is answered when its own connection
     gets a message with that number, or, without one, the next message. "broadcast": when every connection that sends and
     was up when it was sent has got it; one of them that ends before makes it a failure. `idle` more connections are held
-    open and send nothing. `binary`: frames are binary instead of text.
+    open and send nothing, at `idle_path` where that is not empty. `binary`: frames are binary instead of text.
     """
 
     path: str
     delivery: Literal["echo", "broadcast"] = "echo"
     idle: int = 0
     binary: bool = False
+    idle_path: str = ""
 
 
 @dataclass(frozen=True)

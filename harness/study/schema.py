@@ -199,6 +199,9 @@ class WebSocketFile(Model):
         le=200_000,
         description="More connections that are held open, answer pings and send nothing; nobody waits for them.",
     )
+    idle_path: RequestPath | None = Field(
+        None, description="Path and query that the idle connections are opened at; without it that of the messages."
+    )
     binary: bool = Field(default=False, description="Binary frames instead of text.")
 
 

@@ -146,8 +146,9 @@ class DockerBackend:
                 raise TargetFailed(f"Docker could not start the container: {_sentence(error)}") from error
 
     def _create(self, name: str, program: Program, placement: Placement) -> None:
-        from docker.types import LogConfig
+        from docker.types import LogConfig, Ulimit
 
+        files = starting.most_files()
         host = self._api.create_host_config(
             network_mode="host",
             cpuset_cpus=",".join(str(core) for core in placement.cores),
@@ -157,6 +158,7 @@ class DockerBackend:
             read_only=True,
             security_opt=["no-new-privileges"],
             pids_limit=_MOST_PROCESSES,
+            ulimits=[Ulimit(name="nofile", soft=files, hard=files)],
             log_config=LogConfig(type="json-file", config={"max-size": "1m", "max-file": "2"}),
         )
         self._api.create_container(

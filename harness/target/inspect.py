@@ -19,6 +19,7 @@ from harness.study.model import Level, Study
 from harness.target import render, sockets
 from harness.target.proc import (
     cgroup_cpu_throttled_s,
+    most_files,
     process_cpu_ns,
     rss_bytes,
     switches,
@@ -35,6 +36,7 @@ __all__ = [
     "connection_count",
     "free_ports",
     "in_force",
+    "most_files",
     "process_cpu_ns",
     "read_runtime",
     "request_count",

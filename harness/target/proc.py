@@ -106,6 +106,12 @@ def parse_vm_hwm(text: str) -> int | None:
     return int(found.group(1)) * 1024 if found else None
 
 
+def most_files(pid: int) -> int | None:
+    """Return how many files the process may have open; None where that is not told or without limit."""
+    found = re.search(r"^Max open files\s+(\d+)", _text(_PROC / str(pid) / "limits"), re.MULTILINE)
+    return int(found.group(1)) if found else None
+
+
 def cgroup_cpu_throttled_s(pid: int) -> float | None:
     """Return the seconds for which a CPU quota has held up the process's cgroup, since the cgroup exists."""
     path = parse_cpu_cgroup(_text(_PROC / str(pid) / "cgroup"))

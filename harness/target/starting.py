@@ -6,6 +6,7 @@ Ends nothing: who starts a child ends it.
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,14 @@ from typing import IO
 from harness.target.service import Placement, Program
 
 LAUNCH = Path(__file__).with_name("launch.py")
+
+
+def most_files() -> int:
+    """Return how many files a service may have open, whatever the backend: what the harness itself could at most.
+
+    A shell's or an engine's own soft limit can be 1024, which a few hundred connections more would meet.
+    """
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
 
 def environment(program: Program, placement: Placement) -> dict[str, str]:

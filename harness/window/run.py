@@ -126,6 +126,7 @@ def _with_upstream(step: Step, bench: Bench, place: Place, program: Program, beh
         faults = inspect.check_in_force(study, step.variant, in_force)
         if faults:
             raise TargetFailed("; ".join(faults), service.log())
+        _require_files(service, study.load.open_connections)
         job = Job(port, study.load, study.window, step.schedule_seed, place.folder / "samples.parquet")
         watch = Watch(
             service.pid,
@@ -153,6 +154,17 @@ def _placement(bench: Bench, behind: NullServer | None) -> Placement:
     port, admin_port = inspect.free_ports()
     memory, nonce = bench.study.target.memory_bytes, secrets.token_hex(8)
     return Placement(bench.cores.target, memory, port, admin_port, nonce, None if behind is None else behind.port)
+
+
+def _require_files(service: Service, connections: int) -> None:
+    """Raise TargetFailed where the service may not have so many connections; otherwise those beyond would just hang."""
+    most = inspect.most_files(service.pid)
+    if most is not None and most <= connections:
+        raise TargetFailed(
+            f"the load holds {connections:,} connections open, and the service may have {most:,} files: it was started with a "
+            "lower limit than the harness has (`ulimit -Hn`), or lowers it itself",
+            service.log(),
+        )
 
 
 def _drive(job: Job, bench: Bench, service: Service, watch: Watch) -> tuple[Driven, Jitter | None]:

@@ -4,7 +4,9 @@ import contextlib
 import gc
 import hashlib
 import json
+import multiprocessing
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -258,6 +260,21 @@ def test_a_runtime_sees_as_many_cores_as_it_was_given(backend, program, placemen
 
         assert inspect.read_runtime(place)["workers"] == len(cores)
         assert os.sched_getaffinity(service.pid) == set(cores)
+
+
+def _files_of_a_service(name, folder, program, place, hard):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard - 1000, hard))
+    with contextlib.closing(_backend(name, folder, "files")) as backend, backend.serve(program, place) as service:
+        return proc.most_files(_ready(service, place).pid)
+
+
+@pytest.mark.parametrize("name", [pytest.param("docker", marks=pytest.mark.docker), "process"])
+def test_a_service_may_have_as_many_files_as_the_harness_could(name, program, placement, tmp_path):
+    """In a process of its own, since a lower hard limit cannot be raised again."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        found = pool.apply(_files_of_a_service, (name, tmp_path, program(), placement(), 3000))
+
+    assert found == 3000
 
 
 def test_a_log_is_bounded_in_lines_and_bytes(backend, program, placement):

@@ -2,7 +2,7 @@
 
 import resource
 import sys
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -163,6 +163,18 @@ def test_two_thousand_idle_connections_stay_open_beside_the_messages(generator, 
 
     assert np.all(taken.outcome == COMPLETED)
     assert (driven.connects, driven.reconnects) == (2017, 0)
+
+
+@pytest.mark.parametrize(("idle_path", "refused"), [("/quiet", False), ("", True)])
+def test_idle_connections_are_opened_at_their_own_path_where_they_have_one(generator, tmp_path, idle_path, refused):
+    with serving("few_at_chat") as target:
+        wanted = messages(target.port, tmp_path, connections=4, idle=20, measure=0.5)
+        about = replace(wanted.load.websocket, idle_path=idle_path)
+        elsewhere = replace(wanted, load=replace(wanted.load, websocket=about))
+        with pytest.raises(TargetRefused, match="403") if refused else nullcontext():
+            driven, _ = drive(generator, elsewhere)
+
+            assert (driven.connects, driven.reconnects) == (4 + 20 + 1, 0)
 
 
 def test_more_idle_connections_than_files_are_the_machines_fault(generator, tmp_path):

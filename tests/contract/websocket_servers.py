@@ -23,6 +23,7 @@ from wsproto.events import (
 )
 
 SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+FEW = 5
 WRONG_HANDSHAKES = {
     "wrong_key": SWITCHING + b"sec-websocket-accept: no\r\n\r\n",
     "no_ascii": SWITCHING + b"sec-websocket-protocol: caf\xc3\xa9\r\n\r\n",
@@ -37,6 +38,7 @@ class Behaviour:
     def __init__(self, name):
         self.name, self.messages, self.handshakes, self.begun = name, 0, 0, time.monotonic()
         self.clients, self.spoke, self.lot, self.pongs, self.connections = {}, set(), [], 0, 0
+        self.at_chat = 0
 
     @property
     def count(self):
@@ -163,7 +165,7 @@ class Behaviour:
         """Takes every handshake and never says a word."""
 
     rejects = wrong_key = no_ascii = speaks_tls = mute  # never called: they take no handshake
-    wrong_handshake_later = echo
+    wrong_handshake_later = few_at_chat = echo
 
 
 async def serve(name):  # noqa: C901 - the treatments of one connection, side by side
@@ -191,7 +193,8 @@ async def serve(name):  # noqa: C901 - the treatments of one connection, side by
     async def heard(event, frames, writer):
         if isinstance(event, Request):
             behaviour.handshakes += 1
-            if name == "rejects":
+            behaviour.at_chat += event.target == "/chat"
+            if name == "rejects" or (name == "few_at_chat" and event.target == "/chat" and behaviour.at_chat > FEW):
                 writer.write(frames.send(RejectConnection(status_code=403)))
                 return
             if name in WRONG_HANDSHAKES and behaviour.handshakes > (name == "wrong_handshake_later"):

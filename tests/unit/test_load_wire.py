@@ -15,7 +15,7 @@ def test_a_job_comes_out_of_the_line_as_it_went_in():
     load = Load(
         "open", 300.0, "bursts", 64, 2.0, (replace(PAY, expect_contains=b"\xff"), binary),
         engine="websocket", pieces=(Piece(1.0, 2.0, 3.0),), trace_s=(0.5, 1.0), think_s=0.5, keep_alive=False,
-        websocket=WebSocket("/ws", "broadcast", 10, binary=True), locustfile=Path("/tmp/a b/locustfile.py"),
+        websocket=WebSocket("/ws", "broadcast", 10, binary=True, idle_path="/quiet"), locustfile=Path("/tmp/a b/locustfile.py"),
     )  # fmt: skip
     job = Job(8080, load, WindowTimes(1.0, 7.0, 2.0), 2**63, Path("/tmp/a b/samples.parquet"))
 

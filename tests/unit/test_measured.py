@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from harness.diagnose.rules import RULES
@@ -86,6 +87,40 @@ def test_more_than_5_percent_of_claims_without_a_difference_fail_the_bench():
 
     assert claims.fault({"part": claims.AA, "false_claims": 0.06}) == ""
     assert "8.0%" in claims.fault({"part": claims.AA, "false_claims": 0.08})
+
+
+def test_the_page_of_connections_is_generated_from_what_is_kept_and_no_thread_comes_with_them():
+    connections = bench("connections")
+    content = json.loads(connections.KEPT.read_text())
+
+    assert connections.PAGE.read_text() == connections.page(content)
+    assert {point["threads"] - point["workers"] for point in content["points"]} == {2}
+    assert max(point["connections"] for point in content["points"]) >= 8000
+
+
+def test_a_line_is_found_again_and_its_interval_covers_what_lies_far_beyond_the_points():
+    connections = bench("connections")
+    random = np.random.default_rng(1)
+    covered = 0
+    for _ in range(400):
+        seen = [(x, 5.0 + 0.002 * x + random.normal(0, 2)) for x in (0, 2000, 4000, 8000, 12_000, 16_000) * 2]
+        line = connections.fit(seen)
+        new = 5.0 + 0.002 * connections.ASKED_FOR + random.normal(0, 2)
+        covered += line.asked_for[0] <= new <= line.asked_for[2]
+
+    assert 0.92 <= covered / 400 <= 0.98
+    assert connections.fit([(0, 5.0), (2000, 9.0), (4000, 13.0)]).asked_for == pytest.approx((205.0, 205.0, 205.0))
+
+
+def test_every_start_is_planned_up_then_down_and_never_beyond_what_can_be_held():
+    planned = list(bench("connections").planned(4000))
+
+    assert planned == [
+        *[(1024, n) for n in (0, 2000, 4000)],
+        *[(131_072, n) for n in (0, 2000, 4000)],
+        *[(1024, n) for n in (4000, 2000, 0)],
+        *[(131_072, n) for n in (4000, 2000, 0)],
+    ]
 
 
 def test_the_page_of_the_search_is_generated_from_what_is_kept_and_ours_stands_beside_what_others_do():

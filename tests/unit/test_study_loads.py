@@ -184,6 +184,13 @@ def test_the_status_of_a_message_is_that_of_its_handshake(study):
     assert read.load.requests[0].expect_status == 101
 
 
+@pytest.mark.parametrize(("key", "path"), [("", ""), (", idle_path: /quiet", "/quiet")])
+def test_idle_connections_may_have_a_path_of_their_own(study, key, path):
+    text = f"requests: [{{name: say, path: /chat}}]\nwebsocket: {{idle: 10{key}}}"
+
+    assert load(study(CHAT + text)).load.websocket.idle_path == path
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -1,6 +1,7 @@
 """Readers of /proc and of cgroups, and identities of processes."""
 
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -47,6 +48,12 @@ def test_processor_time_is_finer_than_a_tick_of_the_clock():
     assert len(readings) > 1
 
 
+def test_the_most_files_are_what_the_process_may_open_now(sleeper):
+    resource.prlimit(sleeper.pid, resource.RLIMIT_NOFILE, (77, 100))
+
+    assert proc.most_files(sleeper.pid) == 77
+
+
 @pytest.mark.parametrize("pid", [0, -1, 2**22 + 1])
 def test_a_process_that_is_not_there_has_no_figures(pid):
     found = [
@@ -55,9 +62,10 @@ def test_a_process_that_is_not_there_has_no_figures(pid):
         proc.rss_bytes(pid),
         proc.vm_hwm_bytes(pid),
         proc.identity(pid),
+        proc.most_files(pid),
     ]
 
-    assert found == [None] * 5
+    assert found == [None] * 6
 
 
 def test_threads_are_counted_and_named():

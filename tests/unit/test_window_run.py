@@ -3,6 +3,7 @@
 import http.server
 import json
 import os
+import resource
 import signal
 import sys
 import threading
@@ -207,6 +208,16 @@ def test_a_target_that_refuses_the_load_fails_the_window_with_its_words(study, t
 
     assert (seen.validity, seen.reasons) == (Validity.FAILED, ("POST /payments answered 500",))
     assert seen.log == "last words"
+
+
+def test_more_connections_than_the_service_may_have_files_fail_the_window_with_both_numbers(study, tmp_path):
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    many = replace(study, load=replace(study.load, connections=most))
+
+    seen = ran(many, tmp_path)
+
+    assert seen.validity is Validity.FAILED
+    assert f"holds {most:,} connections open, and the service may have {most:,} files" in seen.reasons[0]
 
 
 def test_a_service_that_dies_fails_the_window_and_keeps_its_figures(study, tmp_path):

@@ -4,21 +4,19 @@
 //! then it shows whether somebody thought of the end of that task: if not, tasks and messages pile up.
 
 mod receipt;
-mod room;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::get;
-use kit::{BadValue, Given, Runtimes};
+use kit::{BadValue, Given, Runtimes, Seat, Topics};
 use tokio::time::{Instant, interval_at};
 
 use crate::receipt::Receipts;
-use crate::room::{Rooms, Seat};
 
 /// The longest message; a longer one ends its connection.
 const LONGEST: usize = 64 * 1024;
@@ -36,14 +34,14 @@ pub fn serve(runtimes: Runtimes) -> ExitCode {
 /// # Errors
 /// When an option or setting is given that `target.toml` does not allow.
 pub fn app(given: Given) -> Result<Router, BadValue> {
-    let chat = Chat { settings: Settings::read(given)?, rooms: Rooms::default() };
+    let chat = Chat { settings: Settings::read(given)?, rooms: Topics::default() };
     Ok(Router::new().route("/rooms/{room}", get(enter)).with_state(chat))
 }
 
 #[derive(Clone)]
 struct Chat {
     settings: Settings,
-    rooms: Rooms,
+    rooms: Topics<Utf8Bytes>,
 }
 
 /// The option and the settings of `target.toml`.
@@ -67,12 +65,12 @@ impl Settings {
 
 async fn enter(State(chat): State<Chat>, Path(room): Path<String>, upgrade: WebSocketUpgrade) -> Response {
     upgrade.max_message_size(LONGEST).on_upgrade(async move |socket| {
-        talk(socket, chat.rooms.enter(room), chat.settings).await;
+        talk(socket, chat.rooms.enter(&room), chat.settings).await;
     })
 }
 
 /// One connection from its first message to its end, whoever ends it.
-async fn talk(mut socket: WebSocket, mut seat: Seat, settings: Settings) {
+async fn talk(mut socket: WebSocket, mut seat: Seat<Utf8Bytes>, settings: Settings) {
     let mut receipts = Receipts::new(settings.receipt);
     let mut heartbeat = interval_at(Instant::now() + settings.heartbeat, settings.heartbeat);
     let mut is_silent = false;

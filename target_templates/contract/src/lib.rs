@@ -6,9 +6,11 @@
 #![allow(clippy::unwrap_used, reason = "the crate is made of tests: one that unwraps fails with the right line")]
 #![allow(clippy::missing_panics_doc, reason = "a fact that does not hold panics: that is its meaning")]
 
+mod client;
 pub mod facts;
 mod process;
 
+pub use client::Client;
 pub use facts::defaults;
 pub use process::{Process, answer, send, wait_until};
 

@@ -24,8 +24,10 @@ mod metrics;
 mod probe;
 mod runtimes;
 mod serve;
+mod topics;
 
 pub use environment::{BadValue, Given, port, upstream};
 pub use probe::{Counts, Probe};
 pub use runtimes::Runtimes;
 pub use serve::serve;
+pub use topics::{Seat, Topics};
