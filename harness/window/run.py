@@ -26,6 +26,7 @@ from harness.target.service import Backend, Placement, Program, Service, TargetF
 from harness.variant import Step, Variant
 from harness.window import capacity, facts, figures, gates, series, server
 from harness.window.cores import CoreMap
+from harness.window.inside import InsideLook
 from harness.window.jitter import Jitter, JitterProbe
 from harness.window.measurement import Figures, HostFacts, Measurement, StageTimes, Validity
 from harness.window.watch import Watch
@@ -36,7 +37,10 @@ LOG_LINES_KEPT = 200
 
 @dataclass(frozen=True)
 class Bench:
-    """What all windows of a run share. `build` turns a variant into a program (cargo, or a fake in tests)."""
+    """What all windows of a run share. `build` turns a variant into a program (cargo, or a fake in tests).
+
+    `inside` asks a diagnostic build what it does while it is measured; None in every window that counts.
+    """
 
     study: Study
     build: Callable[[Study, Variant], Program]
@@ -44,6 +48,7 @@ class Bench:
     generator: Generator
     cores: CoreMap
     jitter: JitterProbe | None = None
+    inside: InsideLook | None = None
 
 
 @dataclass(frozen=True)
@@ -121,7 +126,7 @@ def _serve_and_drive(step: Step, bench: Bench, place: Place, program: Program) -
             admin_port if study.target.has_admin else None,
             () if bench.jitter is None else (bench.jitter.pid,),
         )
-        driven, jitter = _drive(job, bench, service, watch)
+        driven, jitter = _drive(job, bench, service, watch, admin_port)
         return _Run(
             job=job,
             driven=driven,
@@ -136,11 +141,13 @@ def _serve_and_drive(step: Step, bench: Bench, place: Place, program: Program) -
         )
 
 
-def _drive(job: Job, bench: Bench, service: Service, watch: Watch) -> tuple[Driven, Jitter | None]:
+def _drive(job: Job, bench: Bench, service: Service, watch: Watch, admin_port: int) -> tuple[Driven, Jitter | None]:
     def began(start_ns: int, t0_ns: int, t1_ns: int) -> None:
         watch.begin(start_ns, t0_ns, t1_ns)
         if bench.jitter is not None:
             bench.jitter.begin()
+        if bench.inside is not None:
+            bench.inside.begin(admin_port, t0_ns, t1_ns)
 
     driven = None
     try:
@@ -151,6 +158,8 @@ def _drive(job: Job, bench: Bench, service: Service, watch: Watch) -> tuple[Driv
     finally:
         watch.finish()
         jitter = None if bench.jitter is None else bench.jitter.finish()
+        if bench.inside is not None:
+            bench.inside.finish()
     return driven, jitter
 
 

@@ -6,6 +6,8 @@
 //!
 //! Nothing here chooses or changes a setting of the runtime under test, and nothing else runs on it.
 
+#[cfg(feature = "diagnostic")]
+mod diagnostic;
 mod environment;
 mod listen;
 mod metrics;

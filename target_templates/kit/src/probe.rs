@@ -67,7 +67,19 @@ fn router(watched: Watched) -> Router {
         .route("/healthz", get(healthz))
         .route("/runtime", get(in_force))
         .route("/metrics", get(exposition))
+        .merge(debug())
         .with_state(watched)
+}
+
+#[cfg(feature = "diagnostic")]
+fn debug() -> Router<Watched> {
+    crate::diagnostic::routes()
+}
+
+/// What is scored has nothing under `/debug`.
+#[cfg(not(feature = "diagnostic"))]
+fn debug() -> Router<Watched> {
+    Router::new()
 }
 
 async fn healthz(State(watched): State<Watched>) -> StatusCode {

@@ -45,6 +45,8 @@ fn by(runtimes: Runtimes, app: Result<Router, BadValue>) -> ExitCode {
 fn run(runtimes: &Runtimes, app: Router) -> Result<(), Fault> {
     let port = environment::port("PORT")?;
     let admin_port = environment::port("ADMIN_PORT")?;
+    #[cfg(feature = "diagnostic")]
+    crate::diagnostic::serve_console();
     let listening = Arc::new(AtomicBool::new(false));
     let requests = Arc::new(AtomicU64::new(0));
     let connections = Arc::new(AtomicU64::new(0));
