@@ -12,7 +12,7 @@ worker;main;payments::pay::{{closure}};payments::fraud::compute 6
 worker;main;payments::pay::{{closure}};serde_json::to_vec 1
 worker;main;hyper::poll 3
 """
-HOSTILE = 'worker;<script>alert("x")</script>;"><img src=x onerror=alert(1)> 5\n'
+HOSTILE = 'worker;<script>alert("x")</script>;"><img src=x onerror=alert(1)> 5\nworker;other 1\n'
 SVG = "{http://www.w3.org/2000/svg}"
 
 

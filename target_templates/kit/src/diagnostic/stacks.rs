@@ -28,7 +28,8 @@ pub(super) fn collected(length: Duration) -> Told {
     for (frames, count) in &report.data {
         *counts.entry(folded(frames)).or_default() += count;
     }
-    Ok(counts.into_iter().map(|(stack, count)| format!("{stack} {count}\n")).collect())
+    let lines: Vec<_> = counts.into_iter().map(|(stack, count)| format!("{stack} {count}\n")).collect();
+    Ok(lines.concat())
 }
 
 /// One stack in a line, outermost first; threads of one name are one.
