@@ -6,6 +6,9 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 PROMTOOL := build/promtool
 
+# The feature that only `harness diagnose --deep` builds with, and its folder: other flags rebuild every crate.
+DIAGNOSTIC := RUSTFLAGS="--cfg tokio_unstable --cfg tokio_taskdump" cargo
+DIAGNOSTIC_OF := --quiet --locked --package kit --features diagnostic,tokio/taskdump --target-dir target/diagnostic
 REAL := docker or cargo or load or browser
 ALL_CORES := -n logical --dist worksteal
 # What measures on a shared machine gets a second chance; what is broken fails twice.
@@ -19,6 +22,7 @@ quickstart: $(INSTALLED)
 # What neither builds nor measures runs on every core at once; the rest has the machine to itself, one test at a time.
 test: $(INSTALLED_DEV) $(PROMTOOL) lint
 	cd target_templates && cargo test --quiet --locked
+	cd target_templates && $(DIAGNOSTIC) test $(DIAGNOSTIC_OF)
 	cd native && cargo test --quiet --locked
 	$(call tested,$(ALL_CORES) -m "not ($(REAL))")
 	$(call tested,-m "$(REAL)")
@@ -39,6 +43,7 @@ lint-rust:
 	cd target_templates && cargo fmt --all --check
 	cd target_templates && cargo clippy --quiet --all-targets --locked -- -D warnings
 	cd target_templates && RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --package kit --locked
+	cd target_templates && $(DIAGNOSTIC) clippy --all-targets $(DIAGNOSTIC_OF) -- -D warnings
 	cd native && cargo fmt --check
 	cd native && cargo clippy --quiet --all-targets --locked -- -D warnings
 	cd tests/own_crate && cargo fmt --check

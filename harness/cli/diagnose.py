@@ -13,7 +13,8 @@ from harness.cli.stopping import termination_is_an_interrupt
 from harness.errors import Interrupted, StudyError
 
 if TYPE_CHECKING:
-    from harness.study.model import Study
+    from harness.opening import Opened
+    from harness.study.model import Study, WindowTimes
 
 WINDOWS = 5
 """Baseline windows of a diagnosis: enough to see a symptom repeat though one or two are disturbed."""
@@ -39,21 +40,39 @@ LONG_S = 1800.0
 )
 @click.option("--long", "is_long", is_flag=True, help="One window of 30 minutes instead, for what climbs slowly.")
 @click.option(
+    "--deep",
+    "is_deep",
+    is_flag=True,
+    help="One more window, of a diagnostic build: flame graph, task dump, tokio-console. Never scored.",
+)
+@click.option(
     "--wait", "wait_s", type=click.FloatRange(min=0), default=0.0, help="Seconds to wait for another run's end."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print diagnosis.json instead of words.")
 def command(
-    study: Path, backend: str | None, results: Path, windows: int, is_long: bool, wait_s: float, as_json: bool
+    study: Path,
+    backend: str | None,
+    results: Path,
+    windows: int,
+    is_long: bool,
+    is_deep: bool,
+    wait_s: float,
+    as_json: bool,
 ) -> None:
-    """Run baseline windows of STUDY and name what is wrong: symptom, cause, what to change, which knobs to screen."""
+    """Run baseline windows of STUDY and name what is wrong: symptom, cause, what to change, which knobs to screen.
+
+    With --deep the service is built once more with its cargo feature `diagnostic` and looked into under the same load.
+    """
     from harness.ledger.lock import host_lock
     from harness.study import load
 
     loaded = load(study)
+    # A look inside takes the study's own length: half an hour of stacks says no more than some seconds.
+    inside = loaded.window if is_deep else None
     if is_long:
         loaded, windows = _long(loaded), 1
     with termination_is_an_interrupt(), host_lock(f"diagnosis of {loaded.name} in {results.resolve()}", wait_s):
-        content, folder = diagnosed(loaded, backend, results, windows, quiet=as_json)
+        content, folder = diagnosed(loaded, backend, results, windows, quiet=as_json, inside=inside)
     if as_json:
         click.echo(json.dumps(content, indent=1))
         return
@@ -73,9 +92,18 @@ def _long(study: Study) -> Study:
 
 
 def diagnosed(
-    study: Study, backend: str | None, results: Path, windows: int, *, quiet: bool
+    study: Study,
+    backend: str | None,
+    results: Path,
+    windows: int,
+    *,
+    quiet: bool,
+    inside: WindowTimes | None = None,
 ) -> tuple[dict[str, Any], Path]:
-    """Run baseline windows and write their diagnosis; return it with its folder. The host's lock is the caller's."""
+    """Run baseline windows and write their diagnosis; return it with its folder. The host's lock is the caller's.
+
+    `inside` are the times of one more window, of a diagnostic build; None: there is none.
+    """
     from harness import loop, opening
     from harness.cli.console import Progressing, say
     from harness.report import diagnosis
@@ -89,10 +117,21 @@ def diagnosed(
         try:
             with progress:
                 loop.run(opened.study, opened.ledger, opened.bench, progress, loop.baseline_only(windows))
+            if inside is not None:
+                _look_inside(opened, inside, quiet=quiet)
         except KeyboardInterrupt:
             kept = len(opened.ledger.history.windows)
             raise Interrupted(f"interrupted; {kept} windows are kept in {folder}; nothing was diagnosed") from None
         return diagnosis.write(folder), folder
+
+
+def _look_inside(opened: Opened, times: WindowTimes, *, quiet: bool) -> None:
+    from harness import deep
+    from harness.cli.console import say
+
+    if not quiet:
+        say("one more window, of a diagnostic build; the first build of one takes a minute or two")
+    deep.look(replace(opened.study, window=times), opened.ledger, opened.bench)
 
 
 def _words(content: dict[str, Any]) -> list[str]:
@@ -106,5 +145,6 @@ def _words(content: dict[str, Any]) -> list[str]:
         ]
         lines += [f"   against: {words}" for words in one["against"]]
         lines += [f"   change: {words}" for words in one["change"]]
+    lines += [f"inside: {words}" for words in content["inside"]["words"]] if content["inside"] else []
     lines += [f"not looked at: {one['rule']}: {one['why']}" for one in content["not_looked_at"]]
     return [*lines, "", "worth screening, in this order:", content["knobs_yaml"]]

@@ -15,6 +15,7 @@ HEAD = """\
 ```sh
 harness diagnose studies/quickstart.yaml          # five baseline windows of the study's length
 harness diagnose studies/quickstart.yaml --long   # one window of 30 minutes, for what climbs slowly
+harness diagnose studies/quickstart.yaml --deep   # and one window of a diagnostic build, looked into
 harness diagnose studies/quickstart.yaml --json   # the same for programs
 ```
 
@@ -22,6 +23,13 @@ Only usable windows of the baseline are looked at, and a rule is a pure function
 rule cannot look at, because a series is not there or a window is too short, stands under *not looked at*: it is never taken for
 healthy. Findings are ordered by confidence, then by how much of the service they concern; cautions about the measuring itself
 come last. The knobs that the findings make worth screening are printed as a `knobs:` block for the study.
+
+`--deep` builds the target once more with its cargo feature `diagnostic`, in a cargo folder of its own, and runs one more
+window of the baseline under the same load. That window is never scored and not in the ledger. During it the probe is asked for
+the stacks of the CPU time (`stacks.txt`, drawn as `flamegraph.svg`; a timer of the process, so it needs no permission) and for
+Tokio's own dump of its tasks (`tasks.txt`; Linux on x86, ARM64 or s390x). Both stand in the page, with the commands that start
+the same program with the port of tokio-console open and attach the console. What cannot be had is said once, such as for an own
+crate without that feature, and the rest works. How a crate gets the feature: `target_templates/README.md`.
 
 This page is made from the tables in `harness/diagnose/` by `make schema`.
 """

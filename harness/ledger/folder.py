@@ -71,6 +71,26 @@ class RunFolder:
         return self.path / "diagnosis.json"
 
     @property
+    def inside_json(self) -> Path:
+        """What a look inside a diagnostic build gave, of a deep diagnosis only; never part of the ledger."""
+        return self.path / "inside.json"
+
+    @property
+    def stacks_txt(self) -> Path:
+        """Where the CPU time went inside, a line for each stack."""
+        return self.path / "stacks.txt"
+
+    @property
+    def tasks_txt(self) -> Path:
+        """What the tasks inside waited for."""
+        return self.path / "tasks.txt"
+
+    @property
+    def inside_window(self) -> Path:
+        """Folder of the window of a diagnostic build, beside those that count and without a number."""
+        return self.path / "windows" / "inside"
+
+    @property
     def generator_log(self) -> Path:
         """What the load generator's process wrote."""
         return self.path / "generator.log"

@@ -50,7 +50,7 @@ def _build(cache: Path, triple: str, entry: Path) -> None:
     into = cache / "cargo" / "native"
     into.mkdir(parents=True, exist_ok=True)
     try:
-        programs = [cargo.build(SOURCES, PACKAGE, triple, (), into, binary=name) for name in PROGRAMS]
+        programs = [cargo.build(SOURCES, PACKAGE, triple, cargo.Recipe(), into, binary=name) for name in PROGRAMS]
     except TargetFailed as failed:
         raise MachineError(f"the native load generator does not build: {failed.reason}\n{failed.log}") from failed
     entry.mkdir(parents=True, exist_ok=True)

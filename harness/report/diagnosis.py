@@ -19,7 +19,7 @@ from harness.diagnose.limits import LIMITS
 from harness.diagnose.rules import RULES, Diagnosis, diagnose
 from harness.errors import TooFewWindows
 from harness.ledger.record import WindowRecord
-from harness.report import charts, curves, drawing, files, formats, read, windows
+from harness.report import charts, curves, drawing, files, formats, inside, read, windows
 from harness.report.read import Run
 from harness.window.measurement import Validity
 
@@ -43,8 +43,11 @@ def write(folder: Path) -> dict[str, Any]:
             "Try again when the machine is quiet, or look at `harness doctor`."
         )
     made = diagnose(facts)
-    content = told(run, facts, made)
-    files.replace(run.folder.path / PAGE, html(run, facts, made))
+    found = inside.shown(run.folder, run.study.target.package)
+    content = {**told(run, facts, made), "inside": inside.told(found)}
+    if found is not None and found.picture is not None:
+        files.replace(run.folder.path / inside.FLAMEGRAPH, str(found.picture))
+    files.replace(run.folder.path / PAGE, html(run, facts, made, found))
     files.replace(run.folder.diagnosis_json, json.dumps(content, indent=1, allow_nan=False) + "\n")
     return content
 
@@ -91,8 +94,8 @@ def told(run: Run, facts: Facts, made: Diagnosis) -> dict[str, Any]:
     }
 
 
-def html(run: Run, facts: Facts, made: Diagnosis) -> str:
-    """Return the page."""
+def html(run: Run, facts: Facts, made: Diagnosis, found: inside.Shown | None = None) -> str:
+    """Return the page; `found` is what a look inside gave, if there was one."""
     world = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -114,6 +117,10 @@ def html(run: Run, facts: Facts, made: Diagnosis) -> str:
         block="\n".join(screening.lines(screening.knob_order(facts, made))),
         reasons=windows.reasons(run),
         figure=figure_words,
+        inside=found,
+        beside=[] if found is None else inside.beside(found, facts),
+        percent=formats.percent,
+        number=formats.number,
     )
 
 

@@ -9,6 +9,8 @@ import hashlib
 import os
 import shutil
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from harness import variant as variants
@@ -16,11 +18,12 @@ from harness.errors import StudyError
 from harness.study import knobs, manifest
 from harness.study.model import Study, Target
 from harness.target import cache as caches
-from harness.target import cargo, render
+from harness.target import cargo, diagnostic, render
 from harness.target.service import Program
 from harness.variant import Variant
 
 _LOCK = "Cargo.lock"
+_SCORED = cargo.Recipe(manifest.BUILD_FLAGS)
 _SKIPPED = shutil.ignore_patterns("target", ".git", "node_modules")
 
 
@@ -29,6 +32,21 @@ def build(study: Study, variant: Variant) -> Program:
 
     Raises TargetFailed with cargo's last lines when it does not compile, MachineError when this machine cannot compile.
     """
+    return _built(study, variant, lambda _version, _triple: _SCORED)
+
+
+def build_diagnostic(study: Study, variant: Variant) -> Program:
+    """Return the program of `variant` with what looks inside it, which is never scored; raises what `build` does."""
+
+    def recipe(version: str, triple: str) -> cargo.Recipe:
+        return diagnostic.recipe(study.target.form, version, triple)
+
+    built = _built(study, variant, recipe)
+    return replace(built, environment={**built.environment, **diagnostic.SURROUNDINGS})
+
+
+def _built(study: Study, variant: Variant, recipe_for: Callable[[str, str], cargo.Recipe]) -> Program:
+    """Return the program by what `recipe_for` makes of Tokio's version and the triple."""
     begun = time.monotonic()
     cache = caches.folder()
     runtime_rs = render.runtime_rs(study, variant)
@@ -37,22 +55,16 @@ def build(study: Study, variant: Variant) -> Program:
         version = knobs.built_with(values)
         sources = _sources(cache, study.target, version)
         toolchain = cargo.toolchain(sources)
-        entry = cache / "bin" / _key(study.target, version, runtime_rs, toolchain)
+        # An own crate's committed file may call for a feature that the crate itself turns on.
+        features = tuple(name for name in knobs.cargo_features(values) if name in study.target.features)
+        made = recipe_for(version, toolchain.triple)
+        recipe = replace(made, features=(*made.features, *features))
+        entry = cache / "bin" / _key(study.target, version, runtime_rs, toolchain, recipe)
         cached = (entry / "server").is_file()
         if not cached:
             _replace_runtime(sources, study.target, runtime_rs)
-            cargo_folder = _cargo_folder(cache)
-            cargo_folder = _cargo_folder(cache)
-            # An own crate's committed file may call for a feature that the crate itself turns on.
-            features = tuple(name for name in knobs.cargo_features(values) if name in study.target.features)
-            built = cargo.build(
-                sources,
-                study.target.package,
-                toolchain.triple,
-                manifest.BUILD_FLAGS,
-                into=cargo_folder,
-                features=features,
-            )
+            cargo_folder = _cargo_folder(cache, recipe)
+            built = cargo.build(sources, study.target.package, toolchain.triple, recipe, into=cargo_folder)
             _keep(built, cargo_folder / cargo.LOG, entry)
         for used in (entry, sources):
             caches.touch(used)
@@ -113,9 +125,11 @@ def _ground_now(target: Target) -> str:
     )
 
 
-def _key(target: Target, version: str, runtime_rs: str, toolchain: cargo.Toolchain) -> str:
+def _key(target: Target, version: str, runtime_rs: str, toolchain: cargo.Toolchain, recipe: cargo.Recipe) -> str:
     """Return the digest of all that decides the program. The compiler counts: two versions are no fair comparison."""
-    parts = (target.ground, target.package, version, runtime_rs, toolchain.version)
+    # The flags of what is scored are part of the ground.
+    more = () if recipe == _SCORED else (recipe.folder, *recipe.features)
+    parts = (target.ground, target.package, version, runtime_rs, toolchain.version, *more)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
 
 
@@ -125,9 +139,8 @@ def _replace_runtime(sources: Path, target: Target, runtime_rs: str) -> None:
     (crate / "src" / "runtime.rs").write_text(runtime_rs, encoding="utf-8")
 
 
-def _cargo_folder(cache: Path) -> Path:
-    flags = hashlib.sha256(" ".join(manifest.BUILD_FLAGS).encode()).hexdigest()[:12]
-    folder = cache / "cargo" / flags
+def _cargo_folder(cache: Path, recipe: cargo.Recipe) -> Path:
+    folder = cache / "cargo" / recipe.folder
     folder.mkdir(parents=True, exist_ok=True)
     caches.touch(folder)
     return folder

@@ -5,12 +5,13 @@ Never writes outside the folders it is given; ends cargo and everything it start
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import signal
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.errors import MachineError
@@ -72,6 +73,24 @@ class Toolchain:
     triple: str
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """What a release build is made with beside its sources.
+
+    RUSTFLAGS, cargo features, and settings of the release profile by their names in Cargo.toml.
+    """
+
+    flags: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
+    profile: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> str:
+        """Name of the cargo folder for it: what rebuilds every crate gets one of its own. Features rebuild only some."""
+        words = (*self.flags, *(f"{name}={value}" for name, value in sorted(self.profile.items())))
+        return hashlib.sha256(" ".join(words).encode()).hexdigest()[:12]
+
+
 def environment(caller: Mapping[str, str]) -> dict[str, str]:
     """Return the caller's environment without what could make another program of the same sources. Pure."""
     return {name: value for name, value in caller.items() if _KEPT.fullmatch(name) or not _CLEARED.fullmatch(name)}
@@ -99,16 +118,8 @@ def toolchain(folder: Path) -> Toolchain:
     return Toolchain(done.stdout, host.group(1))
 
 
-def build(
-    folder: Path,
-    package: str,
-    triple: str,
-    flags: tuple[str, ...],
-    into: Path,
-    binary: str | None = None,
-    features: tuple[str, ...] = (),
-) -> Path:
-    """Build `package` of the workspace in `folder` in release mode, with its `features`, and return its program `binary`.
+def build(folder: Path, package: str, triple: str, recipe: Recipe, into: Path, binary: str | None = None) -> Path:
+    """Build `package` of the workspace in `folder` in release mode and return its program `binary`.
 
     Without a name the program is called like the package.
 
@@ -119,9 +130,11 @@ def build(
     name = binary or package
     locked = ["--locked"] if (folder / "Cargo.lock").exists() else []
     command = ["cargo", "build", "--release", *locked, "--target", triple, "--package", package, "--bin", name]
-    command += [f"--features={','.join(features)}"] if features else []
-    settings = {"RUSTFLAGS": " ".join(flags), "CARGO_TARGET_DIR": str(into), "CARGO_TERM_COLOR": "never"}
-    code = _run(command, folder, {**environment(os.environ), **settings}, into / LOG)
+    if recipe.features:
+        command += ["--features", ",".join(recipe.features)]
+    profile = {f"CARGO_PROFILE_RELEASE_{name.upper()}": value for name, value in recipe.profile.items()}
+    settings = {"RUSTFLAGS": " ".join(recipe.flags), "CARGO_TARGET_DIR": str(into), "CARGO_TERM_COLOR": "never"}
+    code = _run(command, folder, {**environment(os.environ), **profile, **settings}, into / LOG)
     if code != 0:
         raise fault(code, (into / LOG).read_text(encoding="utf-8", errors="replace"))
     return into / triple / "release" / name

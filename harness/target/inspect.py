@@ -36,6 +36,7 @@ __all__ = [
     "connection_count",
     "free_ports",
     "in_force",
+    "inside",
     "most_files",
     "process_cpu_ns",
     "read_runtime",
@@ -52,6 +53,7 @@ POLL_S = 0.005
 _ANSWER_LIMIT_S = 1.0
 _SCRAPE_LIMIT_S = 0.5
 _MOST_BYTES = 2**20
+_MOST_INSIDE_BYTES = 16 * 2**20
 _OK = 200
 
 
@@ -185,6 +187,16 @@ def scrape(admin_port: int) -> str:
     return body if status == _OK else ""
 
 
+def inside(admin_port: int, path: str, limit_s: float) -> tuple[str | None, str]:
+    """Return (text, why not) of a path below `/debug`, which a diagnostic build answers; one of them is empty or None."""
+    status, body = _get(admin_port, path, limit_s, _MOST_INSIDE_BYTES)
+    if status == _OK:
+        return body, ""
+    if not status:
+        return None, f"{path} did not answer within {limit_s:g} s"
+    return None, body.strip()[:500] or f"{path} answers {status}"
+
+
 def request_count(text: str) -> int | None:
     """Return how many requests the service has counted, from its Prometheus text."""
     return _total(text, "http_requests_total")
@@ -200,13 +212,13 @@ def _total(text: str, name: str) -> int | None:
     return int(sum(float(value) for value in found)) if found else None
 
 
-def _get(port: int, path: str, limit_s: float) -> tuple[int, str]:
-    """Return (status, body of at most 1 MiB) of one GET over a connection of its own; (0, "") when none came."""
+def _get(port: int, path: str, limit_s: float, most_bytes: int = _MOST_BYTES) -> tuple[int, str]:
+    """Return (status, body of at most `most_bytes`) of one GET over a connection of its own; (0, "") when none came."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=limit_s)
     try:
         connection.request("GET", path, headers={"Connection": "close"})
         answer = connection.getresponse()
-        return answer.status, answer.read(_MOST_BYTES).decode(errors="replace")
+        return answer.status, answer.read(most_bytes).decode(errors="replace")
     except (OSError, http.client.HTTPException):
         return 0, ""
     finally:

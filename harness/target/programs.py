@@ -47,11 +47,12 @@ def compiled(crate: Path, name: str, *, unstable: bool) -> Compiled:
     cache = caches.folder()
     with caches.locked(cache), caches.disk_errors(cache):
         sources = _copied(cache, crate)
-        into = cache / "cargo" / hashlib.sha256(" ".join(flags).encode()).hexdigest()[:12]
+        recipe = cargo.Recipe(flags)
+        into = cache / "cargo" / recipe.folder
         into.mkdir(parents=True, exist_ok=True)
         caches.touch(into)
         try:
-            built = cargo.build(sources, PACKAGE, cargo.toolchain(sources).triple, flags, into=into, binary=name)
+            built = cargo.build(sources, PACKAGE, cargo.toolchain(sources).triple, recipe, into=into, binary=name)
         except TargetFailed as failed:
             return Compiled(None, str(failed).removeprefix("the variant does not build: "))
         kept = sources / f"{name}.{'unstable' if unstable else 'stable'}"

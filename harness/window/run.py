@@ -27,6 +27,7 @@ from harness.target.service import Backend, Placement, Program, Service, TargetF
 from harness.variant import Step, Variant
 from harness.window import capacity, facts, figures, gates, series, server, upstream
 from harness.window.cores import CoreMap
+from harness.window.inside import InsideLook
 from harness.window.jitter import Jitter, JitterProbe
 from harness.window.measurement import Figures, HostFacts, Measurement, StageTimes, Validity
 from harness.window.upstream import Upstream, UpstreamEnded
@@ -41,7 +42,8 @@ SCRAPES = 3
 class Bench:
     """What all windows of a run share. `build` turns a variant into a program (cargo, or a fake in tests).
 
-    `upstream` is there exactly where the target needs one.
+    `upstream` is there exactly where the target needs one. `inside` asks a diagnostic build what it does while it is
+    measured; None in every window that counts.
     """
 
     study: Study
@@ -51,6 +53,7 @@ class Bench:
     cores: CoreMap
     jitter: JitterProbe | None = None
     upstream: Upstream | None = None
+    inside: InsideLook | None = None
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,7 @@ def _with_upstream(step: Step, bench: Bench, place: Place, program: Program, beh
             () if bench.jitter is None else (bench.jitter.pid,),
             None if behind is None else behind.pid,
         )
-        driven, jitter = _drive(job, bench, service, watch)
+        driven, jitter = _drive(job, bench, service, watch, admin_port)
         return _Run(
             job=job,
             driven=driven,
@@ -167,11 +170,13 @@ def _require_files(service: Service, connections: int) -> None:
         )
 
 
-def _drive(job: Job, bench: Bench, service: Service, watch: Watch) -> tuple[Driven, Jitter | None]:
+def _drive(job: Job, bench: Bench, service: Service, watch: Watch, admin_port: int) -> tuple[Driven, Jitter | None]:
     def began(start_ns: int, t0_ns: int, t1_ns: int) -> None:
         watch.begin(start_ns, t0_ns, t1_ns)
         if bench.jitter is not None:
             bench.jitter.begin(t0_ns, t1_ns)
+        if bench.inside is not None:
+            bench.inside.begin(admin_port, t0_ns, t1_ns)
 
     driven = None
     try:
@@ -182,6 +187,8 @@ def _drive(job: Job, bench: Bench, service: Service, watch: Watch) -> tuple[Driv
     finally:
         watch.finish()
         jitter = None if bench.jitter is None else bench.jitter.finish()
+        if bench.inside is not None:
+            bench.inside.finish()
     return driven, jitter
 
 

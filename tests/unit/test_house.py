@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "harness"
 ORDER = (
     "errors", "study", "variant", "target", "load", "window", "ledger", "calibration", "judge", "diagnose", "search",
-    "loop", "opening", "report", "cli",
+    "loop", "opening", "deep", "report", "cli",
 )  # fmt: skip
 HOMES = {
     "docker": {"target/docker.py"},

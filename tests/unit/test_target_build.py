@@ -115,6 +115,28 @@ def test_cargo_is_called_for_release_with_an_explicit_target_and_flags_of_the_ha
     ]
 
 
+@pytest.mark.usefixtures("tools")
+def test_a_diagnostic_build_has_its_own_feature_flags_folder_and_program(study, tmp_path):
+    scored = build.build(study, variants.baseline(study))
+    inside = build.build_diagnostic(study, variants.baseline(study))
+
+    assert (
+        calls(tmp_path)[2] == "build --release --target x86_64-stand-in --package own --bin own --features diagnostic"
+    )
+    assert inside.binary != scored.binary
+    assert len(list(tmp_path.glob("cache/tokio-harness/cargo/*"))) == 2
+    assert inside.environment == {**scored.environment, "TMPDIR": "/dev/shm"}
+
+
+@pytest.mark.usefixtures("tools")
+def test_what_is_scored_is_the_same_program_after_a_diagnostic_build_and_never_has_its_feature(study, tmp_path):
+    build.build_diagnostic(study, variants.baseline(study))
+    first, second = (build.build(study, variants.baseline(study)) for _ in range(2))
+
+    assert [first.cached, second.cached] == [False, True]
+    assert [line for line in calls(tmp_path)[2:] if "diagnostic" in line or "taskdump" in line] == []
+
+
 def test_another_compiler_builds_another_program(tools, study):
     first = build.build(study, variants.baseline(study))
     tools("rustc", "#!/bin/sh\necho 'rustc 1.91.0'\necho 'host: x86_64-stand-in'\n")

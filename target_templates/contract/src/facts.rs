@@ -89,6 +89,15 @@ pub fn the_declaration_is_complete(target: &Target) {
     }
 }
 
+/// What looks inside is in a diagnostic build only, so that nothing that is scored carries it.
+pub fn nothing_is_under_debug(target: &Target) {
+    let process = target.ready();
+
+    for path in ["/debug/stacks?seconds=0.1", "/debug/tasks"] {
+        assert_eq!(process.probe(path).unwrap().0, 404, "{path}");
+    }
+}
+
 /// With every default written out, the service starts and `/runtime` echoes the very texts.
 pub fn every_declared_default_is_accepted_and_told(target: &Target) {
     let defaults = defaults(target.declaration);

@@ -26,6 +26,7 @@ macro_rules! holds {
             an_undeclared_option_is_a_usage_error
             the_app_port_listens_once_the_service_is_healthy
             what_is_in_force_is_read_back
+            nothing_is_under_debug
             every_thread_is_accounted_for
             a_request_is_counted_once
             nothing_listens_beyond_loopback

@@ -18,6 +18,8 @@
 //!
 //! Half of the metrics need `--cfg tokio_unstable`. Without it they are absent, never zero; everything else works.
 
+#[cfg(feature = "diagnostic")]
+mod diagnostic;
 mod environment;
 mod listen;
 mod metrics;

@@ -124,8 +124,8 @@ impl Counts {
 
 /// What the probe looks at.
 #[derive(Clone, Debug)]
-struct Watched {
-    runtimes: Arc<[Handle]>,
+pub(crate) struct Watched {
+    pub(crate) runtimes: Arc<[Handle]>,
     listening: Arc<AtomicBool>,
     counts: Counts,
 }
@@ -158,7 +158,19 @@ fn router(watched: Watched) -> Router {
         .route("/healthz", get(healthz))
         .route("/runtime", get(in_force))
         .route("/metrics", get(exposition))
+        .merge(debug())
         .with_state(watched)
+}
+
+#[cfg(feature = "diagnostic")]
+fn debug() -> Router<Watched> {
+    crate::diagnostic::routes()
+}
+
+/// What is scored has nothing under `/debug`.
+#[cfg(not(feature = "diagnostic"))]
+fn debug() -> Router<Watched> {
+    Router::new()
 }
 
 async fn healthz(State(watched): State<Watched>) -> StatusCode {

@@ -53,6 +53,8 @@ fn by(runtimes: Runtimes, app: Result<Router, BadValue>) -> ExitCode {
 fn run(runtimes: &Runtimes, app: Router) -> Result<(), Fault> {
     let port = environment::port("PORT")?;
     let admin_port = environment::port("ADMIN_PORT")?;
+    #[cfg(feature = "diagnostic")]
+    crate::diagnostic::serve_console();
     let probe = Probe::start(admin_port, &runtimes.handles())?;
     let counts = probe.counts();
     // One relaxed increment outside the router: no box and no clone of a middleware stack in the measured path.
