@@ -29,6 +29,9 @@ SCHEMA = 1
 CONSOLE = "127.0.0.1:6669"
 """Where the program serves tokio-console if it is told to: the address that `tokio-console` looks at by itself."""
 
+ROOM_BYTES = 512 * 2**20
+"""Memory that the window of a diagnostic build gets beyond the study's limit."""
+
 
 @dataclass(frozen=True)
 class Found:
@@ -60,13 +63,19 @@ def _found(study: Study, ledger: Ledger, bench: Bench) -> Found:
     console = commands(program) if study.target.form == "template" else {}
     one = InsideLook()
     step = Step("calibrate", "baseline", 0, 0, 0, baseline, seeds.exploring_arrivals(study, 0))
-    watched = replace(bench, study=study, build=lambda _study, _variant: program, inside=one)
+    watched = replace(bench, study=_with_room(study), build=lambda _study, _variant: program, inside=one)
     try:
         measured = window.run(step, watched, _place(ledger))
     except MachineError as error:
         return Found(one.seen, (f"the window of the diagnostic build ended early: {error}",), console=console)
     told = one.seen.missing if measured.figures is not None else measured.reasons
     return Found(one.seen, told, measured, console)
+
+
+def _with_room(study: Study) -> Study:
+    """Return the study with memory for the profiler on top: it takes some 150 MiB, and must not have the service killed."""
+    memory = study.target.memory_bytes
+    return study if memory is None else replace(study, target=replace(study.target, memory_bytes=memory + ROOM_BYTES))
 
 
 def _place(ledger: Ledger) -> Place:
