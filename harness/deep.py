@@ -65,7 +65,7 @@ def _found(study: Study, ledger: Ledger, bench: Bench) -> Found:
     step = Step("calibrate", "baseline", 0, 0, 0, baseline, seeds.exploring_arrivals(study, 0))
     watched = replace(bench, study=_with_room(study), build=lambda _study, _variant: program, inside=one)
     try:
-        measured = window.run(step, watched, _place(ledger))
+        measured = window.run(step, watched, _place(study, ledger))
     except MachineError as error:
         return Found(one.seen, (f"the window of the diagnostic build ended early: {error}",), console=console)
     told = one.seen.missing if measured.figures is not None else measured.reasons
@@ -78,11 +78,11 @@ def _with_room(study: Study) -> Study:
     return study if memory is None else replace(study, target=replace(study.target, memory_bytes=memory + ROOM_BYTES))
 
 
-def _place(ledger: Ledger) -> Place:
+def _place(study: Study, ledger: Ledger) -> Place:
     folder = ledger.folder.inside_window
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    return Place(folder, folder, loop.lateness_floor_ms(ledger.history), new_variant=False)
+    return Place(folder, folder, loop.lateness_floor_ms(study, ledger.history), new_variant=False)
 
 
 def commands(program: Program) -> dict[str, str]:
