@@ -75,7 +75,7 @@ class _Fit:
 
 
 class Surface:
-    """The surface through some windows; without any it is flat at 0."""
+    """The surface through some windows; without any, or without knobs, it is flat at 0."""
 
     def __init__(self, seen: Sequence[Seen]) -> None:
         """Fit it."""
@@ -118,8 +118,8 @@ def _telling(fits: Sequence[_Fit]) -> list[_Fit]:
 
 @lru_cache(maxsize=4)
 def _priors(places: tuple[Place, ...], n: tuple[int, ...], arrivals: tuple[int, ...]) -> tuple[_Prior, ...]:
-    """Return the grid, none without windows. It is the same for whatever was measured in them, so it is made once."""
-    if not places:
+    """Return the grid, none without windows or knobs. It is the same whatever was measured in them: it is made once."""
+    if not any(places):
         return ()
     own = np.eye(len(places)) + LUCK * np.equal.outer(arrivals, arrivals)
     drifting = np.exp(-np.abs(np.subtract.outer(n, n)) / DRIFTS_OVER)

@@ -78,6 +78,10 @@ def test_without_windows_it_is_flat():
     assert surface.through(()).heights([place((0, 0, 0)), place((1, 1, 1))]) == [0.0, 0.0]
 
 
+def test_without_knobs_it_is_flat():
+    assert surface.through((Seen((), 1, 0, 3.0), Seen((), 2, 0, 4.0))).heights([()]) == [0.0]
+
+
 def test_one_window_says_the_same_of_every_variant():
     assert heights(seen([(0, 0, 0)], [3.0]), [(0, 0, 0), (7, 4, 5)]) == pytest.approx([3.0, 3.0])
 
