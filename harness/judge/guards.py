@@ -58,16 +58,21 @@ def sentence(guard: Guard) -> str:
 def shortfall(study: Study, guard: Guard, windows: Sequence[WindowRecord], baseline: Sequence[WindowRecord]) -> float:
     """Return by how much (ln units) the windows of a variant miss the limit; 0 where it holds or cannot be told.
 
-    A relative guard is shrunk by n / (n + 1) like the score, because few windows tell little.
+    A relative guard is shrunk by n / (n + 1), because few windows tell little.
     """
     if guard.relative:
         logs, base = (_logs(study, guard.metric, side) for side in (windows, baseline))
         if not logs or not base:
             return 0.0
         ratio = (float(np.mean(logs)) - float(np.median(base))) * len(logs) / (len(logs) + 1)
-        return min(BROKEN, max(0.0, _beyond(guard, ratio, _log_limit(guard))))
+        return beyond_ratio(guard, ratio)
     values = _values(guard.metric, windows)
     return _shortfall_of(guard, _typical(guard.metric, values)) if values else 0.0
+
+
+def beyond_ratio(guard: Guard, log_ratio: float) -> float:
+    """Return by how much (ln units) a ratio to the baseline misses a relative limit; 0 where it holds."""
+    return min(BROKEN, max(0.0, _beyond(guard, log_ratio, _log_limit(guard))))
 
 
 def breaks_errors(study: Study, record: WindowRecord) -> bool:

@@ -1,13 +1,13 @@
-"""What one window says in the study's own terms: its objective's value, y, guard metrics, and the ranking score.
+"""What one window says in the study's own terms: its objective's value, y, guard metrics.
 
 `y` is ln of a minimised objective and -ln of a maximised one, so lower is always better. A figure that was not measured
-is None here and never a number. A score ranks variants for the search; it is never a claim.
+is None here and never a number.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from harness.ledger.record import WindowRecord
 from harness.study.model import Metric, Study
@@ -32,7 +32,7 @@ LATENCIES = frozenset(metric for metric, figure in FIGURE.items() if figure.ends
 """The metrics that are milliseconds."""
 
 PENALTY = 5.0
-"""Weight of a guard's shortfall (ln units) in the score; as simulated."""
+"""Weight of a guard's shortfall (ln units) in a variant's score; as simulated."""
 
 
 def metric_value(metric: Metric, figures: Figures | None) -> float | None:
@@ -82,14 +82,6 @@ def gain(study: Study, difference: float) -> float:
     exponent = difference if minimized else -difference
     ratio = math.exp(exponent) if exponent < 700 else math.inf  # noqa: PLR2004 - exp overflows above 709
     return 1 - ratio if minimized else ratio - 1
-
-
-def score(mean_y: float, windows: int, shortfalls: Sequence[float]) -> float:
-    """Return the ranking score of a variant, lower is better: mean y against the baseline's, shrunk, plus penalties.
-
-    The shrinkage n / (n + 1) keeps single lucky windows from leading. `shortfalls` are those of `guards.shortfall`.
-    """
-    return mean_y * windows / (windows + 1) + PENALTY * sum(shortfalls)
 
 
 def _asked_for(study: Study, figures: Figures | None, by_request: Mapping[str, Figures]) -> Figures | None:

@@ -6,15 +6,18 @@ proposes what an uninterrupted one would. It never sees confirmation windows, an
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from harness import variant
 from harness.judge import second
 from harness.judge.effects import OneOff, one_offs
 from harness.ledger.record import History, WindowRecord
-from harness.search import cells, seeds, standing, suggest
+from harness.search import cells, heights, seeds, standing, suggest
 from harness.search.cells import Cell
 from harness.search.sizes import Plan
 from harness.study.model import Level, Study
@@ -26,9 +29,16 @@ if TYPE_CHECKING:
 BASELINE_EVERY = 12
 """Each 12th window of the search is a baseline: it feeds the drift chart, not the sampler."""
 
-MOST_PROPOSALS = 10
-"""How often one window asks again when the proposal is a variant that cannot run or breaks a constraint."""
+MOST_STARTS = 2 + suggest.MOST
+"""The most variants that are tried before the sampler is asked."""
 
+PROPOSALS = 8
+"""How many proposals the sampler makes for one window; the one that scores best on the surface is measured.
+
+Simulated (100 windows, sigma 10 %): 25 % missed instead of 36; with 4 of them half of that. One costs about 4 ms."""
+
+MOST_ASKS = 16
+"""How often one window asks in all, since a proposal may be a variant that cannot run or breaks a constraint."""
 
 MOST_DRAWS = 1000
 """How often levels are drawn at random where the sampler knows none that the constraints permit."""
@@ -106,8 +116,11 @@ def _worst(rows: Sequence[Told], level: float | None) -> tuple[float, float | No
     return first, level if level is None else max((row.second or 0.0 for row in rows), default=level)
 
 
-def propose(study: Study, rows: Sequence[Told], number: int) -> dict[str, Level]:
-    """Ask the sampler for a level of every knob, as the `number`-th ask of the run."""
+def proposals(study: Study, rows: Sequence[Told], number: int) -> Iterator[dict[str, Level]]:
+    """Yield what the sampler says, as the `number`-th adviser of the run, a level of every knob each time.
+
+    What it said before counts as a bad trial to it (its constant liar), so it says something else.
+    """
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -123,8 +136,9 @@ def propose(study: Study, rows: Sequence[Told], number: int) -> dict[str, Level]
                 constraints=dict(row.constraints),
             )
         )
-    chosen = adviser.ask(fixed_distributions=space).params
-    return {knob.name: knob.levels[int(chosen[knob.name])] for knob in study.knobs}
+    while True:
+        chosen = adviser.ask(fixed_distributions=space).params
+        yield {knob.name: knob.levels[int(chosen[knob.name])] for knob in study.knobs}
 
 
 def _space(study: Study) -> dict[str, BaseDistribution]:
@@ -156,18 +170,26 @@ def _again(record: WindowRecord) -> Cell:
 
 
 def _proposal(study: Study, history: History, position: int) -> dict[str, Level]:
-    """Return what to try: the start, then what the sampler says."""
-    start = _start(study, history)
+    """Return what to try: the start, then the best by the surface of what the sampler proposes.
+
+    Of two objectives the surface knows one, so there the sampler's first word stands.
+    """
+    start = _start(study, history) if position < MOST_STARTS else []
     if position < len(start):
         return start[position]
-    rows, unable = told(study, history), cells.infeasible(standing.explored(history))
-    proposed: dict[str, Level] = {}
-    for again in range(MOST_PROPOSALS):
-        proposed = propose(study, rows, position + again * 10_007)  # a stride beyond any search: no seed is used twice
-        made = variant.of(study, proposed)
-        if made.id not in unable and variant.permitted(study, made):
-            return proposed
-    return proposed if variant.permitted(study, variant.of(study, proposed)) else _any_permitted(study, position)
+    explored = standing.explored(history)
+    asked = itertools.islice(proposals(study, told(study, history), position), MOST_ASKS)
+    unable = cells.infeasible(explored)
+    able = (levels for levels in asked if _is_able(study, variant.of(study, levels), unable))
+    found = list(itertools.islice(able, 1 if study.objective.second else PROPOSALS))
+    if not found:
+        return _any_permitted(study, position)
+    ranked = heights.scores(study, explored, [variant.of(study, levels) for levels in found])
+    return found[int(np.argmin(ranked))]
+
+
+def _is_able(study: Study, made: Variant, unable: frozenset[str]) -> bool:
+    return made.id not in unable and variant.permitted(study, made)
 
 
 def _any_permitted(study: Study, position: int) -> dict[str, Level]:

@@ -7,14 +7,14 @@ enter the claim.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from harness.judge import guards, score, second
 from harness.ledger.record import History, WindowRecord
-from harness.search import cells
+from harness.search import cells, heights
 from harness.study.model import Study
 from harness.variant import Variant
 
@@ -90,19 +90,25 @@ def feasible(study: Study, records: Sequence[WindowRecord]) -> list[list[Relativ
 
 def ranking(study: Study, records: Sequence[WindowRecord]) -> list[Standing]:
     """Return the feasible candidates, best first by the study's rule, equal ones in the order of their first window."""
-    baseline = [record for record in records if record.role == "baseline" and record.validity.usable]
-    others = second_scores(study, records)
-    stand = [_standing(study, group, baseline, others) for group in feasible(study, records)]
+    groups = feasible(study, records)
+    tried = [Variant(id=group[0].record.variant, values=dict(group[0].record.values)) for group in groups]
+    scores, others = heights.scores(study, records, tried), second_scores(study, records, tried)
+    stand = [
+        Standing(made, len(group), scored, others.get(made.id))
+        for made, group, scored in zip(tried, groups, scores, strict=True)
+    ]
     return sorted(stand, key=_rule(study, stand))
 
 
-def second_scores(study: Study, records: Sequence[WindowRecord]) -> dict[str, float]:
-    """Return each candidate's score by the second objective; empty where the study has one objective only."""
+def second_scores(study: Study, records: Sequence[WindowRecord], tried: Sequence[Variant]) -> dict[str, float]:
+    """Return the score by the second objective of each variant of which a window gave it; empty where there is none."""
     other = second.seen_from(study)
-    groups: dict[str, list[float]] = {}
-    for entry in relative(other, records) if other else ():
-        groups.setdefault(entry.record.variant, []).append(entry.y)
-    return {name: score.score(float(np.mean(y)), len(y), []) for name, y in groups.items()}
+    if other is None:
+        return {}
+    given = {entry.record.variant for entry in relative(other, records)}
+    known = [made for made in tried if made.id in given]
+    scores = heights.scores(replace(other, guards=()), records, known)
+    return {made.id: scored for made, scored in zip(known, scores, strict=True)}
 
 
 def _rule(study: Study, stand: Sequence[Standing]) -> Callable[[Standing], tuple[float, float]]:
@@ -119,13 +125,3 @@ def _rule(study: Study, stand: Sequence[Standing]) -> Callable[[Standing], tuple
         return (0.0, other) if entry.score <= limit else (1.0, entry.score)
 
     return key
-
-
-def _standing(
-    study: Study, group: Sequence[Relative], baseline: Sequence[WindowRecord], others: Mapping[str, float]
-) -> Standing:
-    windows = [entry.record for entry in group]
-    mean = float(np.mean([entry.y for entry in group]))
-    missed = shortfalls(study, windows, baseline).values()
-    made = Variant(id=windows[0].variant, values=dict(windows[0].values))
-    return Standing(made, len(group), score.score(mean, len(group), list(missed)), others.get(made.id))

@@ -85,7 +85,3 @@ def test_scaling_every_latency_changes_no_difference():
     slow10, fast10 = (score.y(study, record(study, figures(value))) for value in (400.0, 200.0))
 
     assert slow10 - fast10 == pytest.approx(slow - fast)
-
-
-def test_the_score_shrinks_single_windows_and_charges_shortfalls():
-    assert score.score(-0.2, 1, [0.01]) == pytest.approx(-0.1 + 0.05)

@@ -60,7 +60,9 @@ def test_a_confirmation_is_pairs_and_nothing_else():
 def test_a_real_gain_is_confirmed_again():
     _, _, verdict = confirmed(Asked(WINNER, 6, 1), Fake(quick, Noise(3, 0.05)))
 
-    assert (verdict.call, verdict.winner) == ("better", {"fraud_check": "spawn_blocking"})
+    # With the check off the runtime more workers change nothing here: either variant is truly the best.
+    assert (verdict.call, verdict.winner["fraud_check"]) == ("better", "spawn_blocking")
+    assert verdict.winner == variant.difference(WINNER, variant.baseline(STUDY))
 
 
 def test_every_flip_is_in_the_ledger_before_the_first_pair_and_is_what_is_run():

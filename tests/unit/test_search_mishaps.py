@@ -162,7 +162,8 @@ def test_a_baseline_that_fails_twice_in_the_confirmation_ends_it():
     fault = spoil(Validity.FAILED, lambda _n, s: s.phase == "confirm" and s.role == "baseline")
     _, _, verdict = run(fault)
 
-    assert (verdict.reason_code, verdict.winner) == ("baseline_failed", {"fraud_check": "spawn_blocking"})
+    # On this surface more workers change nothing once the check is off the runtime: either variant is truly the best.
+    assert (verdict.reason_code, verdict.winner["fraud_check"]) == ("baseline_failed", "spawn_blocking")
 
 
 def test_a_winner_that_breaks_a_guard_is_not_better():

@@ -133,8 +133,8 @@ def test_flat_and_default_best_studies_of_100_windows_are_claimed_in_no_more_tha
 
 
 @pytest.mark.slow
-def test_a_plan_of_100_windows_misses_and_harms_as_the_reference_says():
-    """The row of the reference plan: at most 33 % missed (and three standard errors of 80 studies), harm under 1 %."""
+def test_a_plan_of_100_windows_misses_and_harms_no_more_than_was_measured():
+    """Measured by the bench: 26 % missed (here up to three standard errors of 80 studies more), harm under 1 %."""
     families = ("single", "additive", "interaction", "tradeoff")
     found = verdicts(
         (fake_study(seed=seed), Fake(surface(family, seed), Noise(7 * seed)))
@@ -144,7 +144,7 @@ def test_a_plan_of_100_windows_misses_and_harms_as_the_reference_says():
     missed = 1 - sum(verdict.call == "better" and truth > 0 for verdict, truth in found) / 80
     harmed = sum(verdict.call == "better" and truth < -0.01 for verdict, truth in found)
 
-    assert missed <= 0.33 + 3 * math.sqrt(0.33 * 0.67 / 80)
+    assert missed <= 0.26 + 3 * math.sqrt(0.26 * 0.74 / 80)
     assert harmed == 0
 
 
