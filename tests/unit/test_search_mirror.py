@@ -32,11 +32,9 @@ def test_each_window_is_a_trial_with_its_levels_and_its_figure(url):
     )
 
     assert [trial.user_attrs["n"] for trial in found] == [record.n for record in DONE.windows]
-    assert picked.params == {
-        "fraud_check": "spawn_blocking",
-        "worker_threads": "unset",
-        "max_blocking_threads": "unset",
-    }
+    winner = DONE.decision("freeze")["values"]
+    assert winner["fraud_check"] == "spawn_blocking"
+    assert picked.params == {knob.name: winner.get(knob.name, "unset") for knob in STUDY.knobs}
     assert picked.value == DONE.windows[picked.user_attrs["n"] - 1].metrics.p95_ms
 
 
