@@ -65,6 +65,12 @@ def test_a_story_that_this_machine_is_too_small_for_has_a_row_with_the_reason():
     assert "not testable on this machine. ingest-bandwidth needs 4096 cores" in page
 
 
+def test_the_page_of_planted_claims_is_generated_from_what_is_kept():
+    claims = bench("claims")
+
+    assert claims.PAGE.read_text() == claims.page(json.loads(claims.KEPT.read_text()))
+
+
 @pytest.mark.parametrize(
     ("call", "degraded", "words"),
     [
