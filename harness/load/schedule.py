@@ -112,10 +112,6 @@ class Intensity:
         return counts
 
 
-def _even(total: float) -> Floats:
-    return np.arange(np.ceil(total - 1e-9), dtype=np.float64)
-
-
 def _poisson(total: float, seed: int) -> Floats:
     """Sum exponential gaps of mean 1 up to `total`; a Poisson process has no memory, so a second draw just goes on."""
     random = _stream(seed, _ARRIVALS)

@@ -361,7 +361,7 @@ def test_the_same_seed_gives_the_same_schedule_and_another_seed_another(generato
     assert offsets[0] == offsets[1] != offsets[2]
 
 
-BURSTS = (Piece(0.2, 400.0, 400.0), Piece(0.3, 0.0, 0.0))
+BURSTS = 3 * (Piece(0.2, 400.0, 400.0), Piece(0.3, 0.0, 0.0))
 
 
 @pytest.mark.parametrize(
