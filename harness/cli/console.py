@@ -112,12 +112,14 @@ class Progressing:
 
 
 def _why(history: History, record: WindowRecord) -> str:
-    """Return the first reason that is news: what makes every window DEGRADED is said at the first of them."""
+    """Return why a window is not VALID: what made an earlier one DEGRADED was said there and is no news."""
     if record.validity is Validity.VALID:
         return ""
+    if record.validity is not Validity.DEGRADED:
+        return f"  ({record.reasons[0]})" if record.reasons else ""
     said = {reason for window in history.windows if window.validity is Validity.DEGRADED for reason in window.reasons}
-    news = [reason for reason in record.reasons if record.validity is not Validity.DEGRADED or reason not in said]
-    return f"  ({news[0]})" if news else ""
+    news = [reason for reason in record.reasons if reason not in said]
+    return f"  ({'; '.join(news)})" if news else ""
 
 
 def objective_words(study: Study, record: WindowRecord) -> str:

@@ -33,13 +33,23 @@ class Limits:
     )
     floor_factor: float = field(
         default=2.0,
-        metadata=_origin("times the host's own median lateness", "the lateness limit is this, or the next, if larger"),
+        metadata=_origin(
+            "times the host's own median lateness", "the lateness limit is this, or one of the next two, if larger"
+        ),
     )
     objective_share: float = field(
         default=0.10,
         metadata=_origin(
             "of the scored percentile",
             "judgement: baseline and candidate get the same lateness, so a difference moves by far less than a tenth of it",
+        ),
+    )
+    wake_up_ms: float = field(
+        default=0.25,
+        metadata=_origin(
+            "ms",
+            "the lateness limit is never less: 1 to 2.4 % of an idle two-core machine's wake-ups are later (measured), so a "
+            "smaller one would reject quiet windows; the tail still makes DEGRADED, and the noise floor is held against claims",
         ),
     )
     uncalibrated_floor_ms: float = field(
@@ -116,7 +126,7 @@ class Gate:
 def lateness_limit_ms(floor_ms: float | None, objective_ms: float | None, limits: Limits = LIMITS) -> float:
     """Return the lateness (ms) that this window may show: relative to the host's floor and to what is scored."""
     floor = limits.uncalibrated_floor_ms if floor_ms is None else floor_ms
-    return max(limits.floor_factor * floor, limits.objective_share * (objective_ms or 0.0))
+    return max(limits.floor_factor * floor, limits.objective_share * (objective_ms or 0.0), limits.wake_up_ms)
 
 
 def accounting(facts: HostFacts, _: Limits = LIMITS) -> tuple[Gate, ...]:

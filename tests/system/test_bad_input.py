@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 WAIT = ("--wait", "200")
-FRAMES = "{name: frame, method: POST, path: /frames}, {name: first, path: /frames/first}"
+FRAMES = "{name: frame, method: POST, path: /frames}\n    - {name: first, path: /frames/first}"
 
 
 def refused(done, code, *words):

@@ -31,6 +31,12 @@ def test_what_degrades_every_window_is_said_at_the_first_of_them(capsys):
     assert all("DEGRADED" in line for line in lines)
 
 
+def test_every_reason_of_the_first_degraded_window_is_said(capsys):
+    lines = shown(capsys, [(NEIGHBOUR, COUNTER)])
+
+    assert lines[0].endswith(f"({NEIGHBOUR}; {COUNTER})")
+
+
 def test_a_new_reason_behind_a_known_one_is_said(capsys):
     lines = shown(capsys, [(COUNTER,), (COUNTER, NEIGHBOUR)])
 

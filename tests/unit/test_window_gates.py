@@ -123,6 +123,7 @@ def test_lateness_is_judged_against_the_floor_or_what_is_scored_whichever_is_lar
     assert lateness_limit_ms(floor_ms=0.2, objective_ms=1.0) == 0.4
     assert lateness_limit_ms(floor_ms=0.2, objective_ms=50.0) == 5.0
     assert lateness_limit_ms(floor_ms=None, objective_ms=None) == 2 * LIMITS.uncalibrated_floor_ms
+    assert lateness_limit_ms(floor_ms=0.03, objective_ms=0.3) == LIMITS.wake_up_ms
 
 
 def test_every_gate_is_silent_on_a_quiet_window():
