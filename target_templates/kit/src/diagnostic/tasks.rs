@@ -1,6 +1,7 @@
 //! What each task waits for, by Tokio's own dump.
 //!
-//! A dump asks every worker to take part, and a worker that is blocked does not: then there is none, which is told.
+//! A dump asks every worker to take part, and a worker that is blocked does not: then there is none, which is told. With
+//! Tokio 1.47 and 1.51 about one dump in three of an idle runtime never came (measured); with 1.54 every one did.
 
 #[cfg(all(tokio_unstable, tokio_taskdump))]
 pub(super) use dump::{dumped, text};
@@ -39,7 +40,10 @@ mod dump {
                 Ok(Err(error)) => return Err(format!("the task that takes the dump did not end well: {error}")),
                 Err(_) => {
                     let limit = LIMIT.as_secs();
-                    return Err(format!("no dump within {limit} s: a worker is blocked and does not take part in it"));
+                    return Err(format!(
+                        "no dump within {limit} s: a worker is blocked and takes no part in it; with Tokio 1.47 and 1.51 that \
+                         happens to idle workers too, so ask again"
+                    ));
                 }
             }
         }
