@@ -56,9 +56,15 @@ def text(run: Run) -> str:
     return re.sub(r"\n{3,}", "\n\n", made)
 
 
+class _Code(str):
+    """A line of a code block, in which Markdown takes nothing for markup: it stands there to be pasted."""
+
+    __slots__ = ()
+
+
 def _plain(value: object) -> object:
     """Return a string that cannot open a tag, a table cell or a new line in Markdown."""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or isinstance(value, _Code):
         return value
     return value.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|").replace("\r", " ").replace("\n", " ")
 
@@ -84,7 +90,7 @@ def _content(run: Run) -> dict[str, Any]:
         "per_core": verdict is not None and verdict.winner.get("flavor") == knobs.PER_CORE,
         "io_uring": verdict is not None and verdict.winner.get("enable_io_uring") is True,
         "options": _options(run, chosen),
-        "rust": (rust or "").splitlines(),
+        "rust": [_Code(line) for line in (rust or "").splitlines()],
         "checks": _checks(run),
         "effects": effects,
         "knob_effects": tables.knob_effects(run, told),

@@ -87,6 +87,16 @@ def test_the_recommended_file_is_the_one_that_was_measured(tmp_path):
     assert digest(measured) == digest(folder / "recommended" / "runtime.rs")
 
 
+def test_the_runbook_shows_that_file_to_be_pasted_as_it_is(tmp_path):
+    folder = canned_run.write(tmp_path, tested=canned_run.BOTH)
+    measured = folder / "variants" / canned_run.variant(canned_run.BOTH).id / "runtime.rs"
+    code = "pub fn build() -> std::io::Result<Runtime> { a | b }"
+    measured.write_text(f"{code}\n")
+    report.write(folder)
+
+    assert f"\n       {code}\n" in (folder / "runbook.md").read_text()
+
+
 def test_the_recommended_variant_has_options_settings_and_versions_apart(tmp_path):
     folder = canned_run.write(tmp_path, tested=canned_run.BOTH)
     recommend(folder)
