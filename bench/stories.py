@@ -259,10 +259,12 @@ def _carried_out(name: str) -> Path | None:
 
 
 def _finished(name: str) -> Path | None:
-    """Return the newest run of this study that was judged; a study's name is its file's, which a test holds."""
+    """Return the newest run that was judged of this study as its file is now; its name is its file's, which a test holds."""
+    digest = load(STUDIES / f"{name}.yaml").digest
     found = sorted((RESULTS / name).glob("*/summary.json"))
-    verdicts = [(file.parent, json.loads(file.read_text(encoding="utf-8")).get("verdict")) for file in found]
-    done = [folder for folder, verdict in verdicts if verdict and verdict["reason_code"] not in UNJUDGED]
+    told = [(file.parent, json.loads(file.read_text(encoding="utf-8"))) for file in found]
+    mine = [(folder, summary.get("verdict")) for folder, summary in told if summary.get("study_digest") == digest]
+    done = [folder for folder, verdict in mine if verdict and verdict["reason_code"] not in UNJUDGED]
     return done[-1] if done else None
 
 
