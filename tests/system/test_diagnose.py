@@ -71,7 +71,7 @@ def test_a_healthy_service_gives_no_finding(harness, text):
 
 OWN = (
     ECHO.replace("{template: echo, memory: 256MiB}", "{path: CRATE}")
-    .replace("measure: 2s", "measure: 1s")
+    .replace("measure: 2s", "measure: 3s")
     .replace("[unset, 4]", "[2, 4]")
 )
 
