@@ -84,6 +84,6 @@ mod tests {
         assert_eq!(short_line(line), "  └╼ poll at tokio-1.54.1/src/time/sleep.rs:1:2");
         assert_eq!(short_line("f at /rustc/abc/library/core/src/lib.rs:1:2"), "f at library/core/src/lib.rs:1:2");
         assert_eq!(short_trace("╼ a at x.rs:1:2╼ b at y.rs:3:4"), "╼ a at x.rs:1:2\n╼ b at y.rs:3:4");
-        assert_eq!(short_line("f at /work/src/lib.rs:1:2"), "f at /work/src/lib.rs:1:2");
+        assert_eq!(short_line("f at /srv/src/lib.rs:1:2"), "f at /srv/src/lib.rs:1:2");
     }
 }
