@@ -316,6 +316,7 @@ def described(
     facts = provenance.machine()
     baseline = variants.baseline(study)
     target = study.target
+    measured = _measured(study)
     return {
         "schema": SCHEMA,
         "run": folder.run_id,
@@ -346,8 +347,8 @@ def described(
         "guards": [asdict(guard) for guard in study.guards],
         "constraints": [rule.text for rule in study.constraints],
         "knobs": [{**asdict(knob), "about": knobs.about(knob, target)} for knob in study.knobs],
-        **_measured(study),
-        "target": {**_measured(study)["target"], "options": [asdict(option) for option in target.options]},
+        **measured,
+        "target": {**measured["target"], "options": [asdict(option) for option in target.options]},
         "warnings": list(study.warnings),
         "notices": list(notices),
     }

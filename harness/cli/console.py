@@ -15,16 +15,6 @@ from harness.study.model import Study
 from harness.variant import Step, baseline, difference
 from harness.window.measurement import Validity
 
-PHASE_WORDS = {
-    "calibrate": "calibrate (baseline against itself)",
-    "screen": "screen (one variable at a time)",
-    "search": "joint search",
-    "race": "race of the best",
-    "confirm": "confirmation pairs",
-    "attribute": "attribution",
-    "interaction": "single winners together",
-}
-
 
 def say(text: str) -> None:
     """Write one line of progress or notice to standard error."""
