@@ -3,8 +3,9 @@
 The hub of `target_templates/` runs on one core as a process of its own, once for each number of connections; this
 process holds them from 127.0.0.1, .2 ... and reads the hub's memory, threads and CPU time: while nobody says anything,
 while one connection has its messages echoed, while one broadcasts to all. A line through the measured points gives the
-cost of a connection, and what it says at 100,000 stands beside the interval of that prediction. With --keep the points
-go to docs/measured/connections.json and the page to docs/connections.md. About three minutes.
+cost of a connection, and what it says at 100,000 stands beside the interval of that prediction. The chat of
+studies/chat.yaml is held as well, for the memory that a service pays which has set no read buffer. With --keep the
+points go to docs/measured/connections.json and the page to docs/connections.md. About three minutes.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from harness.load.wire import LOOPBACK
 from harness.opening import FILES_BESIDE
 from harness.study import load as read_study
 from harness.study import manifest
-from harness.study.model import Study
+from harness.study.model import Level, Study
 from harness.target import build, inspect
 from harness.target.process import ProcessBackend
 from harness.target.service import Placement, Service
@@ -50,12 +51,14 @@ from harness.window.cores import CoreMap, available, core_map, siblings
 
 ROOT = Path(__file__).resolve().parents[1]
 STUDY = ROOT / "bench" / "connections.yaml"
+CHAT = ROOT / "studies" / "chat.yaml"
 KEPT = ROOT / "docs" / "measured" / "connections.json"
 PAGE = ROOT / "docs" / "connections.md"
 
 SMALL, LIBRARY = 1024, 131_072  # bytes of the read buffer: the hub's own default, and the library's
 COUNTS = {SMALL: (0, 2000, 4000, 8000, 12_000, 16_000), LIBRARY: (0, 2000, 4000, 8000)}
 """How many are held; of the library's buffer fewer, since 8,000 already take a gibibyte."""
+CHAT_COUNTS = (0, 1000, 2000, 4000)
 ASKED_FOR = 100_000
 ROUNDS = 2
 CONFIDENCE = 0.95
@@ -104,19 +107,23 @@ def main() -> None:
     most = min(asked.most, _allow_files() - FILES_BESIDE)
     cores = core_map(available(), 1, siblings(available()))
     os.sched_setaffinity(0, cores.generator)
-    points, disturbed = [], 0
+    points, in_chat, disturbed = [], [], 0
     for read_buffer, count in planned(most):
         if not host.wait_until_quiet((*cores.target, *cores.generator), gates.LIMITS.foreign_degraded, QUIET_LIMIT_S):
             disturbed += 1
             print("others use the cores: what follows is not to be trusted", flush=True)
         points.append(measured(read_study(STUDY), cores, read_buffer, count))
         print(_told(points[-1]), flush=True)
+    for count in (count for count in (*CHAT_COUNTS, *reversed(CHAT_COUNTS)) if count <= most):
+        in_chat.append(held_by_chat(read_study(CHAT), cores, count))
+        print(f"chat, {count:>6,} connections: resident {in_chat[-1]['rss_bytes'] / 2**20:.3g} MiB", flush=True)
     content = {
         "at": time.strftime("%Y-%m-%d", time.gmtime()),
         "machine": provenance.machine(),
         "tokio": provenance.locked_version(manifest.TEMPLATES / "Cargo.lock", "tokio"),
         "disturbed": disturbed,
         "points": [asdict(point) for point in points],
+        "chat": in_chat,
     }
     text = page(content)
     if asked.keep:
@@ -132,12 +139,13 @@ def planned(most: int) -> Iterator[tuple[int, int]]:
             yield from ((read_buffer, count) for count in (held if number % 2 == 0 else reversed(held)))
 
 
-# One start of the hub
+# One start of a target
 
 
-def measured(study: Study, cores: CoreMap, read_buffer: int, count: int) -> Point:
-    """Start the hub, hold `count` connections, and return what it takes; it is ended in any case."""
-    program = build.build(study, variant.of(study, {"read_buffer": read_buffer}))
+@contextmanager
+def _started(study: Study, values: dict[str, Level], cores: CoreMap) -> Iterator[tuple[Service, Placement]]:
+    """Yield the study's target with `values`, ready and in its place; it is ended in any case."""
+    program = build.build(study, variant.of(study, values))
     port, admin_port = inspect.free_ports()
     placement = Placement(cores.target, None, port, admin_port, secrets.token_hex(8))
     with (
@@ -145,6 +153,24 @@ def measured(study: Study, cores: CoreMap, read_buffer: int, count: int) -> Poin
         ProcessBackend(Path(folder) / "children.json").serve(program, placement) as service,
     ):
         inspect.wait_ready(service, placement, has_admin=True, limit_s=READY_LIMIT_S)
+        yield service, placement
+
+
+def held_by_chat(study: Study, cores: CoreMap, count: int) -> dict[str, int]:
+    """Start the chat, hold `count` silent connections in one room, and return its threads and resident memory (bytes)."""
+    with (
+        _started(study, {"receipts": "ended"}, cores) as (service, placement),
+        closing(Held(placement.port, "/rooms/kitchen", count)),
+    ):
+        time.sleep(SETTLE_S)
+        rss_bytes = _known(inspect.rss_bytes(service.pid))
+        return {"connections": count, "threads": _threads(service), "rss_bytes": rss_bytes}
+
+
+def measured(study: Study, cores: CoreMap, read_buffer: int, count: int) -> Point:
+    """Start the hub, hold `count` connections, and return what it takes."""
+    with _started(study, {"read_buffer": read_buffer}, cores) as (service, placement):
+        port = placement.port
         kernel_bytes = _slab_bytes()
         with closing(Held(port, "/topics/all", count)) as held:
             kernel_bytes = _slab_bytes() - kernel_bytes
@@ -324,6 +350,8 @@ def page(content: dict[str, Any]) -> str:
         "",
         *_BEYOND,
         "",
+        *_chat_told(content["chat"]),
+        "",
         "## Threads",
         "",
         *_threads_told(rows),
@@ -376,6 +404,19 @@ def _interval(ends: tuple[float, float, float], unit: str, factor: float) -> str
 
 def _figure(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"  # noqa: PLR2004 - thousands have no fraction
+
+
+def _chat_told(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Return what a member of the chat costs, which is the library's read buffer and little else."""
+    line = fit([(row["connections"], row["rss_bytes"]) for row in rows])
+    held = max(row["connections"] for row in rows)
+    return [
+        "## A member of the chat",
+        "",
+        "The target `chat` sets no read buffer, as most services; its members say nothing here. Each of them adds",
+        f"{_interval(line.slope, *_MEMORY[0])} of resident memory, up to {held:,} held; {ASKED_FOR:,} would take",
+        f"{_interval(line.asked_for, *_MEMORY[1])}.",
+    ]
 
 
 def _threads_told(rows: Sequence[dict[str, Any]]) -> list[str]:

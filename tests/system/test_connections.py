@@ -41,6 +41,14 @@ def test_a_held_connection_costs_kilobytes_no_thread_and_no_cpu(connections):
     assert some.broadcast_cpu_ms > none.broadcast_cpu_ms
 
 
+def test_a_member_of_the_chat_costs_its_read_buffer_and_no_thread(connections):
+    study = load(connections.CHAT)
+    none, some = (connections.held_by_chat(study, served.CORES, count) for count in (0, FEW))
+
+    assert none["threads"] == some["threads"]
+    assert (some["rss_bytes"] - none["rss_bytes"]) / FEW == pytest.approx(connections.LIBRARY, rel=0.2)
+
+
 def test_a_window_of_the_gateway_holds_its_idle_connections_on_a_topic_of_their_own(tmp_path):
     study = load(served.ROOT / "studies" / "websocket-gateway.yaml")
     about = replace(study.load.websocket, idle=FEW)

@@ -53,6 +53,15 @@ def test_every_study_says_what_the_diagnosis_of_its_baseline_has_to_find():
     assert {rule for rule in stories.PLANTED.values() if rule} <= set(RULES)
 
 
+def test_every_story_is_kept_beside_what_its_file_expected():
+    stories = bench("stories")
+    expected = {file.stem: stories.expected(file.read_text()) for file in stories.STUDIES.glob("*.yaml")}
+
+    assert all(expected.values())
+    assert expected["echo"].startswith('"No change". No setting') and expected["echo"].endswith("takes for a gain.")
+    assert set(stories.kept()) == set(expected)
+
+
 def test_a_story_that_this_machine_is_too_small_for_has_a_row_with_the_reason():
     stories = bench("stories")
     study = load(stories.STUDIES / "ingest-bandwidth.yaml")
@@ -102,6 +111,7 @@ def test_the_page_of_connections_is_generated_from_what_is_kept_and_no_thread_co
     assert connections.PAGE.read_text() == connections.page(content)
     assert {point["threads"] - point["workers"] for point in content["points"]} == {2}
     assert max(point["connections"] for point in content["points"]) >= 8000
+    assert max(point["connections"] for point in content["chat"]) >= 4000
 
 
 def test_a_line_is_found_again_and_its_interval_covers_what_lies_far_beyond_the_points():
