@@ -96,6 +96,7 @@ def guards(file: StudyFile, faults: Faults) -> tuple[Guard, ...]:
             side=guard.side,
             limit=guard.limit(),
             relative=guard.of == "baseline",
+            may_rise=guard.may_rise,
         )
         for guard in file.guards
     )

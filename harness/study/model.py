@@ -218,13 +218,15 @@ class Objective:
 class Guard:
     """A limit that a recommendation must not break.
 
-    `limit` is in the metric's own unit, or a fraction of the baseline's value when `relative`.
+    `limit` is in the metric's own unit, or a fraction of the baseline's value when `relative`. Errors that stay within
+    their limit must not rise above the baseline's either, unless they `may_rise`.
     """
 
     metric: Metric
     side: Literal["at_most", "at_least"]
     limit: float
     relative: bool
+    may_rise: bool = False
 
 
 @dataclass(frozen=True)

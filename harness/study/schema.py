@@ -394,6 +394,11 @@ class GuardFile(Model):
     at_most: Scalar = Field(None, description="Upper limit.")
     at_least: Scalar = Field(None, description="Lower limit.")
     of: Literal["baseline"] | None = Field(None, description="Makes the limit a share of the baseline's value.")
+    may_rise: bool = Field(
+        False,
+        description="Lets the errors be above the baseline's as long as they are within `at_most`, as where a bounded "
+        "queue has to turn requests away. Without it a recommendation must not have more errors than the baseline.",
+    )
 
     @model_validator(mode="after")
     def _one_side(self) -> GuardFile:
@@ -402,6 +407,8 @@ class GuardFile(Model):
             raise Blame("metric", words.rstrip(". "))
         if (self.at_most is None) == (self.at_least is None):
             raise ValueError("give exactly one of at_most and at_least")
+        if self.may_rise and (self.metric, self.side, self.of) != ("error_ratio", "at_most", None):
+            raise Blame("may_rise", "is for `{metric: error_ratio, at_most: ...}`, a limit of its own, only")
         try:
             self.limit()
         except ValueError as error:

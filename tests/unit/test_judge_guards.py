@@ -62,6 +62,18 @@ def test_a_candidate_that_breaks_the_limit_is_not_excused_by_a_worse_baseline():
     assert not row(ERRORS, pairs_of("error_ratio", [0.04] * 6, [0.05] * 6)).holds
 
 
+def test_errors_within_the_limit_may_be_above_the_baselines_only_where_the_study_says_so():
+    wide = replace(ERRORS, limit=0.9)
+    refused, allowed, beyond = (
+        row(guard, pairs_of("error_ratio", [0.6] * 6, [0] * 6))
+        for guard in (wide, replace(wide, may_rise=True), replace(ERRORS, may_rise=True))
+    )
+
+    assert (refused.holds, allowed.holds, beyond.holds) == (False, True, False)
+    assert refused.words.endswith("higher than the baseline's; `may_rise: true` would allow that")
+    assert allowed.words.endswith("holds; higher than the baseline's, as it may be")
+
+
 @pytest.mark.parametrize(("errors", "holds"), [(0.3, False), (0.0, True)])
 def test_a_study_without_a_limit_on_errors_holds_them_against_the_baselines(errors, holds):
     (found,) = guards.rows(fake_study(guards=()), pairs_of("error_ratio", [errors] * 6, [0] * 6), 0.05)
