@@ -150,6 +150,7 @@ def row(run: Run) -> dict[str, Any]:
             {"level": effect.label, "change": effect.change, "interval": effect.interval, "result": effect.call}
             for effect in tables.effects(run)
         ],
+        "not_looked": _not_looked(run),
         "found": {
             "baseline": _findings(run, [one for one in run.history.windows if one.role == "baseline"]),
             "tested": _findings(run, [tested for tested, _ in run.pairs]),
@@ -177,6 +178,12 @@ def _findings(run: Run, records: Sequence[WindowRecord]) -> list[dict[str, str]]
         {"rule": one.rule, "confidence": one.confidence, "kind": one.kind, "symptom": one.symptom}
         for one in diagnose(facts).findings
     ]
+
+
+def _not_looked(run: Run) -> dict[str, str]:
+    """Return the rules that could not look at the baseline's windows, each with the reason."""
+    facts = diagnosis.facts_of(run, [one for one in run.history.windows if one.role == "baseline"])
+    return {} if facts is None else {one.rule: one.why for one in diagnose(facts).not_looked}
 
 
 def page(rows: Mapping[str, Mapping[str, Any]]) -> str:
@@ -214,6 +221,7 @@ def _line(name: str, told: Mapping[str, Any]) -> str:
 def _diagnosed(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return the table of what was planted against what the rules found, at the baseline and with the tested variant."""
     diagnosed = {name: told["found"] for name, told in sorted(rows.items()) if told.get("found")}
+    blind = {name: told.get("not_looked", {}) for name, told in rows.items()}
     hits = [name for name, found in diagnosed.items() if PLANTED[name] and PLANTED[name] in _rules(found["baseline"])]
     planted = [name for name in diagnosed if PLANTED[name]]
     lines = [
@@ -229,11 +237,19 @@ def _diagnosed(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
     ]
     for name, found in diagnosed.items():
         wanted, base = PLANTED[name], _rules(found["baseline"])
-        call = ("hit" if wanted in base else "miss") if wanted else ("false finding" if base else "clear")
+        call = _call(wanted, base, blind[name])
         lines.append(
             f"| {name} | {wanted or 'nothing'} | {_told(found['baseline'])} | {call} | {_told(found['tested'])} |"
         )
     return lines
+
+
+def _call(wanted: str | None, base: Sequence[str], blind: Mapping[str, str]) -> str:
+    if wanted is None:
+        return "false finding" if base else "clear"
+    if wanted in base:
+        return "hit"
+    return f"not looked: {blind[wanted]}" if wanted in blind else "miss"
 
 
 def _rules(found: Sequence[Mapping[str, str]] | None) -> list[str]:

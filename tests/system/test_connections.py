@@ -63,4 +63,4 @@ def test_a_window_of_the_gateway_holds_its_idle_connections_on_a_topic_of_their_
 
     assert seen.figures.error_ratio == 0
     assert seen.figures.threads == 2 + 2
-    assert seen.host.server_requests == seen.host.sent_requests == FEW + 32 + 1
+    assert seen.host.server_requests == seen.host.sent_requests == FEW + 16 + 1

@@ -62,6 +62,20 @@ def test_every_story_is_kept_beside_what_its_file_expected():
     assert set(stories.kept()) == set(expected)
 
 
+@pytest.mark.parametrize(
+    ("wanted", "base", "blind", "call"),
+    [
+        ("task_leak", ["task_leak"], {}, "hit"),
+        ("task_leak", ["cpu_bound"], {}, "miss"),
+        ("task_leak", [], {"task_leak": "too short"}, "not looked: too short"),
+        (None, ["cpu_bound"], {}, "false finding"),
+        (None, [], {}, "clear"),
+    ],
+)
+def test_a_rule_that_could_not_look_is_no_miss_and_a_finding_where_nothing_is_wrong_is_false(wanted, base, blind, call):
+    assert bench("stories")._call(wanted, base, blind) == call
+
+
 def test_a_story_that_this_machine_is_too_small_for_has_a_row_with_the_reason():
     stories = bench("stories")
     study = load(stories.STUDIES / "ingest-bandwidth.yaml")
