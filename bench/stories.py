@@ -201,6 +201,8 @@ def page(rows: Mapping[str, Mapping[str, Any]]) -> str:
         "|---|---|---|---|---|---|---:|",
         *(_line(name, told) for name, told in sorted(rows.items())),
     ]
+    if missing := sorted(set(PLANTED) - set(rows)):
+        lines += ["", f"Not carried out yet: {', '.join(missing)}."]
     lines += ["", *_diagnosed(rows)]
     for name, told in sorted(rows.items()):
         lines += ["", *_section(name, told)]

@@ -41,6 +41,9 @@ class Listener(Protocol):
     def idle(self, link: Link) -> None:
         """The link can take a request."""
 
+    def read(self, at_ns: int) -> None:
+        """What a link had at `at_ns` is dealt with; called before the loop turns to the next link that is ready."""
+
 
 class Answer(Protocol):
     """What came back on a link."""
@@ -235,6 +238,7 @@ class Link(ABC):
         except NoAnswerError as error:
             self.fault = str(error)
             self._break()
+        self._listener.read(at_ns)
 
 
 def _give_back(watcher: Watcher | None) -> None:

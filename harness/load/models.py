@@ -27,6 +27,9 @@ QUEUE_LIMIT = 10_000
 """Requests that may wait for a connection. The time-out empties the queue long before at most rates (300 a second and
 2 s make 600); what comes on top of it is dropped, so a stuck target costs a bounded amount of memory and sweeping."""
 
+NEVER = 2**63 - 1
+"""A time (ns) that does not come."""
+
 _SWEEP_S = 0.01  # an answer after the time-out is never taken, however late the sweep is
 
 
@@ -97,6 +100,18 @@ class Model(ABC):
     def idle(self, connection: Link) -> None:
         """Use the connection again."""
 
+    def read(self, at_ns: int) -> None:
+        """Send what became due while an answer was dealt with.
+
+        The loop would deal with every other link that is ready first, and a broadcast makes all of them ready at once.
+        """
+        if self._running and self._next_ns() <= at_ns:
+            self._due()
+
+    @abstractmethod
+    def _next_ns(self) -> int:
+        """Return when something is due next; `NEVER` where nothing is."""
+
     @abstractmethod
     def _prepare(self) -> int:
         """Get ready and return when `_due` is to be called first."""
@@ -158,6 +173,10 @@ class OpenModel(Model):
             else:
                 rows.outcome[index] = DROPPED
 
+    def _next_ns(self) -> int:
+        intended = self.rows.intended
+        return intended[self._next] if self._next < len(intended) else NEVER
+
     def idle(self, connection: Link) -> None:
         """Take the request that waits longest, if any is still in time."""
         if self._running and self._queue:
@@ -211,6 +230,9 @@ class ClosedModel(Model):
             heappop(self._thinking)
             if self._thinks_until[number] == due_ns:
                 self._take_turn(self.connections[number], due_ns, now)
+
+    def _next_ns(self) -> int:
+        return self._thinking[0][0] if self._thinking else NEVER
 
     def idle(self, connection: Link) -> None:
         """Send the next request of this connection at once, or let it think first, until the window is over."""

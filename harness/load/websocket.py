@@ -258,6 +258,9 @@ class Held:
         """Note that it is up."""
         self.up.add(link)
 
+    def read(self, at_ns: int) -> None:
+        """Nothing of these is ever due."""
+
     def waits(self, link: Link) -> None:
         """Open it when its turn comes."""
         self._ended.append(link)

@@ -1,5 +1,6 @@
 """A link's sockets on loopback, without a loop: which address they come from, and what counts as opened."""
 
+import select
 import socket
 from contextlib import closing
 
@@ -39,6 +40,31 @@ def test_more_connections_than_one_address_has_ports_come_from_the_next_address(
     with accepted:
         assert came_from == address
     link.close()
+
+
+def test_the_listener_is_told_of_every_read_once_it_is_dealt_with(listening):
+    told = []
+
+    class Hearing(Silent):
+        def _take(self, data, at_ns):
+            told.append((bytes(data), at_ns))
+
+    class Noting:
+        def read(self, at_ns):
+            told.append(("read", at_ns))
+
+    link = Hearing(ENGINE, listening.getsockname()[1], 0, Noting())
+    link.open()
+    accepted, _ = listening.accept()
+    with accepted:
+        accepted.sendall(b"news")
+        select.select([link._socket], [], [], 5.0)
+        link._readable()
+    link.close()
+
+    (data, at_ns), told_ns = told[0], told[1]
+    assert data == b"news"
+    assert told_ns == ("read", at_ns)
 
 
 def test_a_connection_counts_as_opened_when_the_server_may_have_it_and_not_when_it_is_refused(listening):

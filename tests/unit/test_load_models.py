@@ -103,6 +103,38 @@ def test_a_due_request_takes_the_connection_that_is_idle_longest(made):
     assert [connection.number for connection in model.free] == [1, 2, 0]
 
 
+def test_what_became_due_while_an_answer_was_dealt_with_is_sent_before_the_next_answer(made):
+    model = made(rate=2.0)
+    model.begin(ago(0.1))
+    due_ns = model.rows.intended[0]
+    model.read(due_ns - 1)
+    before = model.sent_total
+    model.read(due_ns)
+
+    assert (before, model.sent_total, model.connections[0].request) == (0, 1, 0)
+
+
+def test_a_connection_that_has_thought_sends_before_the_next_answer_is_dealt_with(made):
+    model = made(ClosedModel, connections=1, think_s=0.001)
+    model.begin(ago(0.1))
+    model._due()
+    time.sleep(0.05)
+    model.read(time.monotonic_ns())
+
+    assert model.connections[0].request == 0
+
+
+def test_nothing_is_due_before_the_load_begins_or_after_its_last_request(made):
+    model = made(rate=2.0, connections=9)
+    model.read(time.monotonic_ns())
+    model.begin(ago(60))
+    model.read(time.monotonic_ns())
+    sent = model.sent_total
+    model.read(time.monotonic_ns())
+
+    assert sent == model.sent_total == len(model.rows.intended)
+
+
 def test_requests_wait_in_the_order_of_their_intended_times(made):
     model = made(rate=10.0, connections=1)
     model.begin(ago(1))

@@ -59,7 +59,7 @@ def test_every_story_is_kept_beside_what_its_file_expected():
 
     assert all(expected.values())
     assert expected["echo"].startswith('"No change". No setting') and expected["echo"].endswith("takes for a gain.")
-    assert set(stories.kept()) == set(expected)
+    assert stories.page({}).count("Not carried out yet: aa, backpressure, ") == 1
 
 
 @pytest.mark.parametrize(
