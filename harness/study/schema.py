@@ -395,7 +395,7 @@ class GuardFile(Model):
     at_least: Scalar = Field(None, description="Lower limit.")
     of: Literal["baseline"] | None = Field(None, description="Makes the limit a share of the baseline's value.")
     may_rise: bool = Field(
-        False,
+        default=False,
         description="Lets the errors be above the baseline's as long as they are within `at_most`, as where a bounded "
         "queue has to turn requests away. Without it a recommendation must not have more errors than the baseline.",
     )

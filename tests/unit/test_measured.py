@@ -58,7 +58,8 @@ def test_every_story_is_kept_beside_what_its_file_expected():
     expected = {file.stem: stories.expected(file.read_text()) for file in stories.STUDIES.glob("*.yaml")}
 
     assert all(expected.values())
-    assert expected["echo"].startswith('"No change". No setting') and expected["echo"].endswith("takes for a gain.")
+    assert expected["echo"].startswith('"No change". No setting')
+    assert expected["echo"].endswith("takes for a gain.")
     assert stories.page({}).count("Not carried out yet: aa, backpressure, ") == 1
 
 
