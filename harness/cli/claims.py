@@ -223,7 +223,7 @@ def _by_pairs(claim: Claim, pairs: Pairs, asked: Asked) -> Row:
 
     study = load(asked.table.parent / pairs.study)
     runs_windows = not (asked.show or asked.static)
-    folder = None if asked.again and runs_windows else _finished(study, asked.results)
+    folder = None if asked.again and runs_windows else _finished(study, asked.results, only_judged=runs_windows)
     if folder is None and not runs_windows:
         return report.untested(claim)
     if folder is None:
@@ -232,8 +232,12 @@ def _by_pairs(claim: Claim, pairs: Pairs, asked: Asked) -> Row:
     return report.of_run(claim, pairs, read_run(folder.path))
 
 
-def _finished(study: Study, results: Path) -> RunFolder | None:
-    """Return the newest finished run of this very study file on this machine, None where there is none."""
+def _finished(study: Study, results: Path, *, only_judged: bool) -> RunFolder | None:
+    """Return the newest finished run of this very study file on this machine, None where there is none.
+
+    `only_judged` passes over those that ended without a judgement, as on a machine that was not ready: they are worth
+    another try.
+    """
     from harness import opening
     from harness.ledger import folder as folders
     from harness.ledger import provenance
@@ -242,9 +246,17 @@ def _finished(study: Study, results: Path) -> RunFolder | None:
     for run in reversed(folders.runs(results, study.name)):
         facts = opening.read_run(run)
         same = (facts.get("study_digest"), facts.get("machine_id")) == (study.digest, here)
-        if same and (run.path / "summary.json").exists():
+        summary = run.path / "summary.json"
+        if same and summary.exists() and (not only_judged or _is_judged(summary)):
             return run
     return None
+
+
+def _is_judged(summary: Path) -> bool:
+    from harness.judge.verdict import UNJUDGED
+
+    verdict = json.loads(summary.read_text(encoding="utf-8")).get("verdict")
+    return bool(verdict) and verdict["reason_code"] not in UNJUDGED
 
 
 def _carried_out(study: Study, pairs: Pairs, asked: Asked, resumed: Unfinished | None) -> RunFolder:

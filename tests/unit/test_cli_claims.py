@@ -87,6 +87,18 @@ def test_a_changed_study_and_an_explicit_wish_are_tested_again(lab):
     assert len(lab.measured) == 30
 
 
+def test_a_claim_that_could_not_be_judged_is_tested_again_by_the_same_command_and_shown_as_it_is(lab):
+    lab.run("1")
+    (summary,) = lab.results.glob("own-claim/*/summary.json")
+    told = json.loads(summary.read_text())
+    summary.write_text(json.dumps({**told, "verdict": {**told["verdict"], "reason_code": "machine_not_ready"}}))
+    (shown,) = lab.run("1", "--show")
+    lab.run("1")
+
+    assert shown["call"] != "not run yet"
+    assert len(lab.measured) == 20
+
+
 def test_what_was_interrupted_goes_on_with_its_own_flips(lab):
     lab.stop_at = 4
     lab.run("1")
