@@ -28,7 +28,7 @@ from harness.load.null_servers import NullServer, null_server, null_websocket
 from harness.study.loads import SWITCHING
 from harness.study.model import EngineName, Load, Request, Study, WebSocket, WindowTimes
 from harness.target import cache
-from harness.window import facts, figures, gates, host
+from harness.window import facts, figures, gates, quiet
 from harness.window.cores import CoreMap
 from harness.window.jitter import Jitter, JitterProbe
 from harness.window.measurement import HostFacts, Validity
@@ -193,7 +193,7 @@ class Bench:
         """Return the first window that nobody else disturbed, of a few, each after a wait for a quiet host."""
         cores = (*self._cores.generator, *self._cores.target)
         for _ in range(_TRIES):
-            host.wait_until_quiet(cores, gates.LIMITS.foreign_degraded, _QUIET_LIMIT_S)
+            quiet.wait_until_quiet(cores, gates.LIMITS.foreign_degraded, _QUIET_LIMIT_S)
             seen = self.window(engine, rate, connections, times)
             if not seen.disturbed:
                 break

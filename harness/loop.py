@@ -14,9 +14,8 @@ from harness.search import calibrate, cells
 from harness.search.sizes import Plan
 from harness.study.model import Study
 from harness.variant import Decision, Step
-from harness.window import gates, host
+from harness.window import gates, quiet
 from harness.window import run as window
-from harness.window.measurement import Validity
 from harness.window.run import Bench, Place
 
 
@@ -25,6 +24,9 @@ class Watcher(Protocol):
 
     def step(self, study: Study, history: History, step: Step) -> None:
         """A window is about to run."""
+
+    def waits(self, words: str) -> None:
+        """The window waits for a quiet host, for the reason in `words`."""
 
     def measured(self, study: Study, history: History, record: WindowRecord) -> None:
         """A window is in the ledger; `history` is the ledger before it."""
@@ -44,9 +46,9 @@ def run(study: Study, ledger: Ledger, bench: Bench, watcher: Watcher, next_step:
             watcher.decided(study, ledger.history, ledger.append_decision(step, time.time()))
             continue
         watcher.step(study, ledger.history, step)
-        if after_disturbance(ledger.history, step):
+        if limit_s := cells.quiet_limit_s(ledger.history.windows):  # at once it would only meet the same disturbance
             cores = tuple({*bench.cores.target, *bench.cores.generator})
-            host.wait_until_quiet(cores, gates.LIMITS.foreign_degraded, cells.QUIET_LIMIT_S)
+            quiet.wait_until_quiet(cores, gates.LIMITS.foreign_degraded, limit_s, watcher.waits)
         measurement = window.run(step, bench, place(study, ledger, step))
         watcher.measured(study, ledger.history, ledger.append_window(step, measurement))
 
@@ -58,11 +60,6 @@ def baseline_only(windows: int) -> NextStep:
         return calibrate.next_step(study, Plan(calibrate=windows), history)
 
     return next_step
-
-
-def after_disturbance(history: History, step: Step) -> bool:
-    """Whether the window before was INVALID and is tried again: at once it would only meet the same disturbance."""
-    return step.attempt > 0 and history.windows[-1].validity is Validity.INVALID
 
 
 def place(study: Study, ledger: Ledger, step: Step) -> Place:

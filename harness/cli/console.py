@@ -67,6 +67,11 @@ class Progressing:
             note=f"{what}{again}  best {best_words(study, history)}  {_minutes(left)} left",
         )
 
+    def waits(self, words: str) -> None:
+        """Say what is waited for: minutes without a line would look like a hang."""
+        if not self.quiet:
+            self._line(f"          {words}")
+
     def measured(self, study: Study, history: History, record: WindowRecord) -> None:
         """Show one line for the window that is now in the ledger; `history` is what was there before it."""
         if self.quiet:

@@ -52,6 +52,10 @@ class Mirrored:
         """Show what runs now."""
         self.shown.step(study, history, step)
 
+    def waits(self, words: str) -> None:
+        """Show it."""
+        self.shown.waits(words)
+
     def measured(self, study: Study, history: History, record: WindowRecord) -> None:
         """Show the window, then mirror it; the first fault of the mirror is said and is its last word."""
         from harness.cli.console import say

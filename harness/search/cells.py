@@ -6,6 +6,7 @@ alone, never by a figure of the window.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -15,7 +16,10 @@ from harness.variant import Phase, Role, Step, Variant
 from harness.window.measurement import Validity
 
 QUIET_LIMIT_S = 60.0
-"""How long a window that was INVALID waits for a quiet host before it is tried again."""
+"""How long the window after an INVALID one waits for a quiet host; twice as long after each further one in a row.
+
+A neighbour of a shared machine comes in bursts of minutes, and a job of the night has them: the five in a row that end
+a run are at most 15 minutes of waiting."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,12 @@ def infeasible(records: Sequence[WindowRecord]) -> frozenset[str]:
     for record in records:
         groups.setdefault((record.phase, record.block, record.position), []).append(record)
     return frozenset(group[0].variant for group in groups.values() if failed_for_good(group))
+
+
+def quiet_limit_s(before: Sequence[WindowRecord]) -> float:
+    """Return for how many seconds the window after `before` may wait for a quiet host; 0 unless the last was INVALID."""
+    in_a_row = sum(1 for _ in itertools.takewhile(lambda one: one.validity is Validity.INVALID, reversed(before)))
+    return QUIET_LIMIT_S * 2 ** (in_a_row - 1) if in_a_row else 0.0
 
 
 def _repeated(attempts: Sequence[WindowRecord]) -> bool:

@@ -6,7 +6,6 @@ is good.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -62,9 +61,11 @@ def has_time_for(study: Study, history: History, windows: int) -> bool:
 
 
 def _between(windows: Sequence[WindowRecord]) -> float:
-    """Return the seconds between windows; of a run that lay still until it was resumed no more than the longest wait."""
-    most = cells.QUIET_LIMIT_S + BEFORE_A_WINDOW_S
-    return sum(min(max(0.0, later.started - earlier.ended), most) for earlier, later in itertools.pairwise(windows))
+    """Return the seconds between windows; of a run that lay still until it was resumed no more than a wait can take."""
+    return sum(
+        min(max(0.0, windows[n].started - windows[n - 1].ended), cells.quiet_limit_s(windows[:n]) + BEFORE_A_WINDOW_S)
+        for n in range(1, len(windows))
+    )
 
 
 def out_of_time(study: Study, history: History) -> Decision:

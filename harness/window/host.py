@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,21 +47,6 @@ def parse_pressure_us(text: str) -> int | None:
     """Return the total of the line `some` in the text of /proc/pressure/cpu."""
     found = re.search(r"^some .*\btotal=(\d+)$", text, re.MULTILINE)
     return int(found.group(1)) if found else None
-
-
-def wait_until_quiet(cores: tuple[int, ...], limit: float, limit_s: float) -> bool:
-    """Wait until every core of ours is used by less than `limit` of it over a second; False when `limit_s` passes first.
-
-    Called between windows, when target and generator are idle: what is used then is somebody else's.
-    """
-    end = time.monotonic() + limit_s
-    while time.monotonic() < end:
-        before, begun = read_cpu_use(), time.monotonic_ns()
-        time.sleep(1.0)
-        after, wall_ns = read_cpu_use(), time.monotonic_ns() - begun
-        if all(share(before.used_ns, after.used_ns, (core,), wall_ns) < limit for core in cores):
-            return True
-    return False
 
 
 def parse_proc_stat(text: str) -> tuple[dict[int, int], dict[int, int]]:

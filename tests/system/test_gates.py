@@ -25,7 +25,7 @@ from harness.study.model import WindowTimes
 from harness.target import build, proc
 from harness.target.process import ProcessBackend
 from harness.variant import Step
-from harness.window import gates, host
+from harness.window import gates, quiet
 from harness.window import run as window
 from harness.window.jitter import JitterProbe
 from harness.window.measurement import Validity
@@ -69,7 +69,7 @@ def undisturbed(measure):
     """Return a window that others left alone: of a few tries, each in a quiet moment if one comes, the first usable."""
     cores = (*served.CORES.generator, *served.CORES.target)
     for _ in range(TRIES):
-        host.wait_until_quiet(cores, gates.LIMITS.foreign_degraded, QUIET_LIMIT_S)
+        quiet.wait_until_quiet(cores, gates.LIMITS.foreign_degraded, QUIET_LIMIT_S)
         seen = measure()
         if seen.validity is not Validity.INVALID:
             break

@@ -47,3 +47,10 @@ def test_why_a_window_is_invalid_is_said_each_time(capsys):
     lines = shown(capsys, [(NEIGHBOUR,)] * 2, Validity.INVALID)
 
     assert all(NEIGHBOUR in line for line in lines)
+
+
+def test_what_is_waited_for_is_said(capsys):
+    Progressing(planned_windows=9, seconds_per_window=1, quiet=False).waits("waiting for a quiet host")
+    Progressing(planned_windows=9, seconds_per_window=1, quiet=True).waits("never said")
+
+    assert capsys.readouterr().err.strip() == "waiting for a quiet host"

@@ -6,10 +6,12 @@ import pytest
 from fakes import ERRORS, QUICK_KNOBS, QUICK_PHASES, Fake, Noise, flat, quick, quick_study, run_study
 
 from harness.judge.verdict import Verdict
-from harness.search import ending, joint
+from harness.search import cells, ending, joint
 from harness.study.model import UNSET, Budget, Knob, Objective
 from harness.variant import Step
 from harness.window.measurement import Validity
+
+INVALID = Validity.INVALID
 
 
 def run(fault, study=None, surface=quick, **of_fake):
@@ -201,11 +203,13 @@ def test_no_window_starts_that_would_outlast_the_time():
     assert history.windows[-1].ended - history.windows[0].started == len(steps) * 15.0 - 1.0 <= 330.0
 
 
-def after(*times):
-    """Return a ledger whose windows have these times."""
+def after(*times, refused=()):
+    """Return a ledger whose windows have these times; those with a number in `refused` are INVALID."""
     _, history = run_study(quick_study(), Fake(quick))
-    kept = zip(history.windows, times, strict=False)
-    windows = tuple(one.model_copy(update={"started": begun, "ended": over}) for one, (begun, over) in kept)
+    windows = tuple(
+        one.model_copy(update={"started": begun, "ended": over} | ({"validity": INVALID} if one.n in refused else {}))
+        for one, (begun, over) in zip(history.windows, times, strict=False)
+    )
     return history.model_copy(update={"windows": windows})
 
 
@@ -213,15 +217,26 @@ def after(*times):
 def test_the_wait_before_a_window_is_tried_again_is_time_of_the_budget(windows, fits):
     study = quick_study(budget=Budget(28, 100.0))
 
-    assert ending.has_time_for(study, after((0, 10), (50, 60), (61, 71)), windows) is fits
+    assert ending.has_time_for(study, after((0, 10), (50, 60), (61, 71), refused={1}), windows) is fits
 
 
-def test_the_time_in_which_a_run_lay_still_is_not():
-    study = quick_study(budget=Budget(28, 100.0))
-    resumed = after((0, 10), (10_000, 10_010))
+@pytest.mark.parametrize(("refused", "counted_s"), [((), 5), ({2}, 65), ({1, 2}, 125)])
+def test_the_time_in_which_a_run_lay_still_counts_as_no_more_than_the_longest_wait(refused, counted_s):
+    resumed = after((0, 10), (10, 20), (10_000, 10_010), refused=refused)
+    study = quick_study(budget=Budget(28, 30 + counted_s + 70.0))
 
-    assert ending.has_time_for(study, resumed, 1)
-    assert not ending.has_time_for(study, resumed, 2)
+    assert ending.has_time_for(study, resumed, 7)
+    assert not ending.has_time_for(study, resumed, 8)
+
+
+@pytest.mark.parametrize(
+    ("validities", "seconds"), [("", 0), ("V", 0), ("I", 60), ("VI", 60), ("IVI", 60), ("VIII", 240)]
+)
+def test_each_further_invalid_window_in_a_row_doubles_the_wait_for_a_quiet_host(validities, seconds):
+    refused = {n for n, letter in enumerate(validities, 1) if letter == "I"}
+    history = after(*[(n, n + 1) for n in range(len(validities))], refused=refused)
+
+    assert cells.quiet_limit_s(history.windows) == seconds
 
 
 @pytest.mark.parametrize("seconds", [15.0, 45.0, 95.0])
