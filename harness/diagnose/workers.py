@@ -141,20 +141,26 @@ def cpu_bound(facts: Facts) -> Outcome:
         return NotLooked("cpu_bound", "no request was answered, or no busy time came")
     share = used.busy / facts.workers
     explained = min(used.turns, used.busy) / used.busy if used.busy else 0.0
-    each_us = used.per_request_us(min(used.cpu, used.busy))
+    computing = min(used.cpu, used.busy)
+    each_us, poll_us = used.per_request_us(computing), _per_poll_us(facts, computing)
     if each_us < limit("cpu_bound_us") or share < limit("cpu_bound_busy") or explained < limit("cpu_explains"):
         return None
+    if poll_us is not None and poll_us < limit("cpu_bound_poll_us"):
+        return None
+    of_polls = () if poll_us is None else (Figure("CPU of a poll", poll_us, "us", limit("cpu_bound_poll_us")),)
+    unknown = "A request of many short polls uses as much CPU and delays nobody: the number of polls is not known."
     return Finding(
         rule="cpu_bound",
         symptom=f"Each request computes for {each_us / 1000:.2g} ms on a worker, which are busy {share:.0%} of the time",
         figures=(
             Figure("CPU of a request on the workers", each_us, "us", limit("cpu_bound_us")),
+            *of_polls,
             Figure("workers busy", share, "of worker time", limit("cpu_bound_busy")),
             Figure("busy time that CPU explains", explained, "of busy time", limit("cpu_explains")),
         ),
         cause="A CPU-bound handler: polls are long because they compute, and light requests queue behind them.",
         confidence="medium" if facts.brief or share < limit("cpu_bound_sure") else "high",
-        against=(*facts.brief, "A request of many short polls uses as much CPU and delays nobody: poll times decide."),
+        against=(*facts.brief, *((unknown,) if poll_us is None else ())),
         change=(
             "Bound the computing: a rayon pool, or spawn_blocking behind a semaphore of about as many permits as cores.",
             "Where it cannot move, yield between pieces of about 100 us (tokio::task::yield_now).",
@@ -168,6 +174,12 @@ def cpu_bound(facts: Facts) -> Outcome:
             Proposal("event_interval", (7, 31, UNSET), "how often a busy worker looks for I/O"),
         ),
     )
+
+
+def _per_poll_us(facts: Facts, workers: float) -> float | None:
+    """Return microseconds a poll of that many workers; None where no poll is known of, as without tokio_unstable."""
+    polls = facts.median_mean("polls_s")
+    return workers / polls * 1e6 if polls else None
 
 
 def _around(cores: int) -> tuple[str | int, ...]:
@@ -290,8 +302,18 @@ def imbalance(facts: Facts) -> Outcome:
     )
 
 
+_FROM_OUTSIDE = (
+    "Spawns and wakes from outside the workers (a root future, spawn_blocking, another runtime) arrive faster than workers "
+    "look into the shared queue."
+)
+_CROWD = (
+    "More tasks are woken at once than the 256 that a worker's own queue holds: half of it is moved to the shared queue "
+    "each time that it is full, and what is there waits for a look of a worker."
+)
+
+
 def global_queue(facts: Facts) -> Outcome:
-    """Tasks woken from outside the workers pile up in the shared queue."""
+    """Tasks pile up in the shared queue: woken from outside the workers, or too many at once for a worker's own queue."""
     depth = facts.median_mean("global_queue_depth")
     if depth is None:
         return NotLooked("global_queue", "no global_queue_depth in the series")
@@ -300,28 +322,35 @@ def global_queue(facts: Facts) -> Outcome:
     used = use(facts)
     full = used is not None and used.busy >= limit("always_busy") * facts.workers
     confidence: Confidence = "low" if full else "medium"
+    overflows = facts.median_mean("overflows_s") or 0.0
+    crowded = overflows >= limit("overflows_s")
     return Finding(
         rule="global_queue",
         symptom=f"{depth:.3g} tasks wait in the global queue on average",
         figures=(
             Figure("global queue", depth, "tasks", limit("global_queue_per_worker") * facts.workers),
             *((Figure("workers busy", used.busy / facts.workers, "of worker time"),) if used else ()),
+            *((Figure("local queues overflow", overflows, "a second", limit("overflows_s")),) if crowded else ()),
         ),
-        cause="Spawns and wakes from outside the workers (a root future, spawn_blocking, another runtime) arrive faster "
-        "than workers look into the shared queue.",
+        cause=_CROWD if crowded else _FROM_OUTSIDE,
         confidence=lowered(confidence) if facts.brief else confidence,
         against=(
             *facts.brief,
             *(("The workers are always busy: any queue would grow, the cause may be too much work.",) if full else ()),
             "A task that waits there for less than one look of a worker delays nobody.",
         ),
-        change=("Spawn from inside a task instead of from block_on; batch what comes back from spawn_blocking.",),
+        change=(
+            "Wake fewer tasks at once: one task for several receivers, or wake them in turns."
+            if crowded
+            else "Spawn from inside a task instead of from block_on; batch what comes back from spawn_blocking.",
+        ),
         weight=min(1.0, depth / (facts.median_mean("alive_tasks") or 10.0 * facts.workers)),
         columns=("global_queue_depth", "busy_share"),
         window=facts.typical(lambda window: window.mean("global_queue_depth")),
         proposals=(
             Proposal("global_queue_interval", (1, 7, 31, UNSET), "how often a worker looks there first"),
             Proposal("worker_threads", (UNSET, 2 * facts.cores), "more workers look"),
+            *((Proposal("flavor", (UNSET, "current_thread"), "its own queue has no end"),) if crowded else ()),
         ),
     )
 

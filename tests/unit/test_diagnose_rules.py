@@ -245,6 +245,29 @@ def test_many_light_requests_that_fill_a_core_are_not_cpu_bound():
     assert "cpu_bound" not in fired(facts(COMPUTING, shown=busy_at(3000)))
 
 
+def test_a_queue_that_overflows_is_told_from_wakes_from_outside_and_proposes_the_flavor_that_has_none():
+    outside, crowd = (
+        found("global_queue", facts({"global_queue_depth": 800.0, "overflows_s": n})) for n in (0.0, 9000.0)
+    )
+
+    assert "from outside the workers" in outside.cause
+    assert "the 256 that a worker's own queue holds" in crowd.cause
+    assert [any(one.knob == "flavor" for one in finding.proposals) for finding in (outside, crowd)] == [False, True]
+
+
+def test_a_request_of_many_short_polls_is_not_cpu_bound_however_much_it_computes_in_all():
+    assert "cpu_bound" not in fired(facts({**COMPUTING, "polls_s": 9000.0}))
+    assert "cpu_bound" in fired(facts({**COMPUTING, "polls_s": 900.0}))
+
+
+def test_polls_that_nobody_counted_speak_against_computing_and_counted_ones_are_a_figure():
+    uncounted, counted = (found("cpu_bound", facts({**COMPUTING, "polls_s": polls})) for polls in (None, 900.0))
+
+    assert any("number of polls is not known" in words for words in uncounted.against)
+    assert counted.against == ()
+    assert [figure.value for figure in counted.figures if figure.name == "CPU of a poll"] == pytest.approx([800.0])
+
+
 def test_tasks_that_climb_while_the_service_falls_behind_are_less_surely_a_leak():
     seen = facts({"alive_tasks": 65 + T_S * 40}, host={"overloaded": True})
 
