@@ -233,30 +233,24 @@ def _by_pairs(claim: Claim, pairs: Pairs, asked: Asked) -> Row:
 
 
 def _finished(study: Study, results: Path, *, only_judged: bool) -> RunFolder | None:
-    """Return the newest finished run of this very study file on this machine, None where there is none.
+    """Return the newest run of this very study file on this machine that was judged, None where there is none.
 
-    `only_judged` passes over those that ended without a judgement, as on a machine that was not ready: they are worth
-    another try.
+    A run that ended without a judgement, as on a machine that was not ready, is worth another try, so it counts only
+    where none was judged and not with `only_judged`.
     """
     from harness import opening
     from harness.ledger import folder as folders
     from harness.ledger import provenance
+    from harness.report import summary
 
     here = provenance.machine_id(provenance.machine())
+    finished = []
     for run in reversed(folders.runs(results, study.name)):
         facts = opening.read_run(run)
-        same = (facts.get("study_digest"), facts.get("machine_id")) == (study.digest, here)
-        summary = run.path / "summary.json"
-        if same and summary.exists() and (not only_judged or _is_judged(summary)):
-            return run
-    return None
-
-
-def _is_judged(summary: Path) -> bool:
-    from harness.judge.verdict import UNJUDGED
-
-    verdict = json.loads(summary.read_text(encoding="utf-8")).get("verdict")
-    return bool(verdict) and verdict["reason_code"] not in UNJUDGED
+        if (facts.get("study_digest"), facts.get("machine_id")) == (study.digest, here):
+            finished += [run] if (run.path / "summary.json").exists() else []
+    known = [run for run in finished if summary.judged(run.path)]
+    return next(iter(known or ([] if only_judged else finished)), None)
 
 
 def _carried_out(study: Study, pairs: Pairs, asked: Asked, resumed: Unfinished | None) -> RunFolder:

@@ -13,7 +13,7 @@ from typing import Any
 from harness.judge import second
 from harness.judge.attribution import Attribution
 from harness.judge.interaction import Check
-from harness.judge.verdict import Verdict
+from harness.judge.verdict import UNJUDGED, Verdict
 from harness.ledger.record import WindowRecord
 from harness.report import files, read, tables, timing, words
 from harness.report.confirmations import confirmations
@@ -27,6 +27,12 @@ SCHEMA = 1
 def headline(folder: Path) -> str:
     """Return the verdict of the run in `folder` as one sentence; StudyError when it cannot be read."""
     return words.headline(read.run(folder))
+
+
+def judged(folder: Path) -> bool:
+    """Whether the run in `folder` is finished and enough of its windows could be used for a judgement."""
+    file = folder / "summary.json"
+    return file.is_file() and json.loads(file.read_text(encoding="utf-8"))["verdict"]["reason_code"] not in UNJUDGED
 
 
 def write(run: Run) -> dict[str, Any]:

@@ -99,6 +99,17 @@ def test_a_claim_that_could_not_be_judged_is_tested_again_by_the_same_command_an
     assert len(lab.measured) == 20
 
 
+def test_a_later_run_without_a_judgement_does_not_hide_what_an_earlier_one_found(lab):
+    (judged,) = lab.run("1")
+    lab.run("1", "--again")
+    summary = max(lab.results.glob("own-claim/*/summary.json"))
+    told = json.loads(summary.read_text())
+    summary.write_text(json.dumps({**told, "verdict": {**told["verdict"], "reason_code": "machine_not_ready"}}))
+
+    assert lab.run("1", "--show") == lab.run("1") == [judged]
+    assert len(lab.measured) == 20
+
+
 def test_what_was_interrupted_goes_on_with_its_own_flips(lab):
     lab.stop_at = 4
     lab.run("1")
