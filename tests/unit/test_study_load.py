@@ -417,6 +417,20 @@ def test_every_figure_can_be_guarded_by_a_limit_or_against_the_baseline(write, m
     assert (guard.metric, guard.relative) == (metric, bool(of))
 
 
+@pytest.mark.parametrize(
+    "guard",
+    [
+        "{metric: p99, at_most: 50ms, may_rise: true}",
+        "{metric: throughput, at_least: 98%, of: baseline, may_rise: true}",
+        "{metric: error_ratio, at_most: 110%, of: baseline, may_rise: true}",
+    ],
+)
+def test_only_errors_under_a_limit_of_their_own_may_rise(write, guard):
+    (fault,) = faults(lines(write, ("knobs:", f"guards: [{guard}]\nknobs:")))
+
+    assert "may_rise: is for `{metric: error_ratio, at_most: ...}`" in fault
+
+
 def test_two_objectives_have_an_order_and_a_rule(write):
     made = objective(write, "{minimize: [p95, peak_rss], of: pay, pick: second, within: 5%}")
 
