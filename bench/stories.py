@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from harness import opening
-from harness.diagnose.rules import diagnose
+from harness.diagnose.rules import Diagnosis, diagnose
 from harness.errors import MachineError
-from harness.judge.verdict import UNJUDGED
+from harness.ledger import folder as folders
 from harness.ledger import provenance
 from harness.ledger.record import WindowRecord
-from harness.report import diagnosis, formats, read, tables, words
+from harness.report import diagnosis, formats, read, summary, tables, words
 from harness.report.read import Run
 from harness.report.why import why
 from harness.study import load
@@ -44,7 +44,7 @@ PLANTED: Mapping[str, str | None] = {
     "chat": "task_leak",
     "compute": "cpu_bound",
     "echo": None,
-    "feed": None,
+    "feed": "global_queue",
     "feed-models": None,
     "gateway": "pool_too_small",
     "ingest": "blocking_call",
@@ -130,7 +130,9 @@ def untestable(reason: str) -> dict[str, Any]:
 def row(run: Run) -> dict[str, Any]:
     """Return what one run came to, in the report's own words and as numbers. Pure but for the machine's name."""
     verdict = run.verdict
-    summary = json.loads((run.folder.path / "summary.json").read_text(encoding="utf-8"))
+    told = summary.summary(run)
+    baseline = _diagnosis(run, [one for one in run.history.windows if one.role == "baseline"])
+    tested = _diagnosis(run, [tested for tested, _ in run.pairs])
     return {
         "run": run.id,
         "at": time.strftime("%Y-%m-%d", time.gmtime(run.started)),
@@ -150,14 +152,11 @@ def row(run: Run) -> dict[str, Any]:
             {"level": effect.label, "change": effect.change, "interval": effect.interval, "result": effect.call}
             for effect in tables.effects(run)
         ],
-        "not_looked": _not_looked(run),
-        "found": {
-            "baseline": _findings(run, [one for one in run.history.windows if one.role == "baseline"]),
-            "tested": _findings(run, [tested for tested, _ in run.pairs]),
-        },
-        "why": list(told.words) if (told := why(run)) else [],
-        "windows": summary["windows"],
-        "minutes": round(summary["timing"]["wall_s"] / 60, 1),
+        "not_looked": {one.rule: one.why for one in baseline.not_looked} if baseline else {},
+        "found": {"baseline": _findings(baseline), "tested": _findings(tested)},
+        "why": list(reasons.words) if (reasons := why(run)) else [],
+        "windows": told["windows"],
+        "minutes": round(told["timing"]["wall_s"] / 60, 1),
     }
 
 
@@ -169,21 +168,19 @@ def expected(text: str) -> str:
     return " ".join(told).removeprefix(EXPECT)
 
 
-def _findings(run: Run, records: Sequence[WindowRecord]) -> list[dict[str, str]] | None:
-    """Return what the rules of the diagnosis say of some windows of one variant, worst first; None without a usable one."""
+def _diagnosis(run: Run, records: Sequence[WindowRecord]) -> Diagnosis | None:
+    """Return what the rules of the diagnosis say of some windows of one variant; None without a usable one."""
     facts = diagnosis.facts_of(run, records)
-    if facts is None:
+    return None if facts is None else diagnose(facts)
+
+
+def _findings(made: Diagnosis | None) -> list[dict[str, str]] | None:
+    if made is None:
         return None
     return [
         {"rule": one.rule, "confidence": one.confidence, "kind": one.kind, "symptom": one.symptom}
-        for one in diagnose(facts).findings
+        for one in made.findings
     ]
-
-
-def _not_looked(run: Run) -> dict[str, str]:
-    """Return the rules that could not look at the baseline's windows, each with the reason."""
-    facts = diagnosis.facts_of(run, [one for one in run.history.windows if one.role == "baseline"])
-    return {} if facts is None else {one.rule: one.why for one in diagnose(facts).not_looked}
 
 
 def page(rows: Mapping[str, Mapping[str, Any]]) -> str:
@@ -225,14 +222,14 @@ def _diagnosed(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
     diagnosed = {name: told["found"] for name, told in sorted(rows.items()) if told.get("found")}
     blind = {name: told.get("not_looked", {}) for name, told in rows.items()}
     hits = [name for name, found in diagnosed.items() if PLANTED[name] and PLANTED[name] in _rules(found["baseline"])]
-    planted = [name for name in diagnosed if PLANTED[name]]
+    planted = [name for name in diagnosed if PLANTED[name] and PLANTED[name] not in blind[name]]
     lines = [
         "## What the diagnosis found",
         "",
         "The rules of `harness diagnose` over the baseline's windows of each run, held against what the target was made to do",
         "wrong, and over the windows of the variant that was put to pairs. Cautions (what makes windows say less) are left out.",
         "",
-        f"Found: {len(hits)} of {len(planted)} planted faults.",
+        f"Found: {len(hits)} of {len(planted)} planted faults that the rules could look for.",
         "",
         "| study | planted | found at the baseline | | found with the tested variant |",
         "|---|---|---|---|---|",
@@ -300,11 +297,9 @@ def _carried_out(name: str) -> Path | None:
 def _finished(name: str) -> Path | None:
     """Return the newest run that was judged of this study as its file is now; its name is its file's, which a test holds."""
     digest = load(STUDIES / f"{name}.yaml").digest
-    found = sorted((RESULTS / name).glob("*/summary.json"))
-    told = [(file.parent, json.loads(file.read_text(encoding="utf-8"))) for file in found]
-    mine = [(folder, summary.get("verdict")) for folder, summary in told if summary.get("study_digest") == digest]
-    done = [folder for folder, verdict in mine if verdict and verdict["reason_code"] not in UNJUDGED]
-    return done[-1] if done else None
+    judged = [run.path for run in folders.runs(RESULTS, name) if summary.judged(run.path)]
+    mine = [folder for folder in judged if read.run(folder).study.digest == digest]
+    return mine[-1] if mine else None
 
 
 if __name__ == "__main__":
