@@ -10,7 +10,7 @@ from typing import Protocol
 from harness import search
 from harness.ledger.ledger import Ledger
 from harness.ledger.record import DecisionRecord, History, WindowRecord
-from harness.search import calibrate, cells
+from harness.search import calibrate, cells, ending
 from harness.search.sizes import Plan
 from harness.study.model import Study
 from harness.variant import Decision, Step
@@ -46,7 +46,7 @@ def run(study: Study, ledger: Ledger, bench: Bench, watcher: Watcher, next_step:
             watcher.decided(study, ledger.history, ledger.append_decision(step, time.time()))
             continue
         watcher.step(study, ledger.history, step)
-        if limit_s := cells.quiet_limit_s(ledger.history.windows):  # at once it would only meet the same disturbance
+        if limit_s := _quiet_limit_s(study, ledger.history):  # at once it would only meet the same disturbance
             cores = tuple({*bench.cores.target, *bench.cores.generator})
             quiet.wait_until_quiet(cores, gates.LIMITS.foreign_degraded, limit_s, watcher.waits)
         measurement = window.run(step, bench, place(study, ledger, step))
@@ -60,6 +60,11 @@ def baseline_only(windows: int) -> NextStep:
         return calibrate.next_step(study, Plan(calibrate=windows), history)
 
     return next_step
+
+
+def _quiet_limit_s(study: Study, history: History) -> float:
+    """Return how long the next window may wait for a quiet host, within the time that the study was given."""
+    return min(cells.quiet_limit_s(history.windows), max(0.0, ending.spare_s(study, history, 1)))
 
 
 def place(study: Study, ledger: Ledger, step: Step) -> Place:

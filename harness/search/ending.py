@@ -6,6 +6,7 @@ is good.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -49,15 +50,20 @@ def early(study: Study, made: Plan, history: History) -> Verdict | None:
 
 
 def has_time_for(study: Study, history: History, windows: int) -> bool:
-    """Whether the budget's time allows so many more windows, each as long as the median one so far.
+    """Whether the budget's time allows so many more windows."""
+    return spare_s(study, history, windows) >= 0
 
-    What passes between windows counts too: the wait for a quiet host before a window is tried again.
+
+def spare_s(study: Study, history: History, windows: int) -> float:
+    """Return the seconds of the budget's time beyond so many more windows, each as long as the median one so far.
+
+    What passed between windows counts too: the wait for a quiet host. Infinite where no time was given.
     """
     if study.budget.time_s is None:
-        return True
+        return math.inf
     lengths = [record.ended - record.started for record in history.windows]
     typical = float(np.median(lengths)) if lengths else plan.seconds_per_window(study)
-    return sum(lengths) + _between(history.windows) + windows * typical <= study.budget.time_s
+    return study.budget.time_s - sum(lengths) - _between(history.windows) - windows * typical
 
 
 def _between(windows: Sequence[WindowRecord]) -> float:
