@@ -148,6 +148,7 @@ def cpu_bound(facts: Facts) -> Outcome:
     if poll_us is not None and poll_us < limit("cpu_bound_poll_us"):
         return None
     of_polls = () if poll_us is None else (Figure("CPU of a poll", poll_us, "us", limit("cpu_bound_poll_us")),)
+    sure = share >= limit("cpu_bound_sure") and each_us >= limit("cpu_bound_us_sure")
     unknown = "A request of many short polls uses as much CPU and delays nobody: the number of polls is not known."
     return Finding(
         rule="cpu_bound",
@@ -159,7 +160,7 @@ def cpu_bound(facts: Facts) -> Outcome:
             Figure("busy time that CPU explains", explained, "of busy time", limit("cpu_explains")),
         ),
         cause="A CPU-bound handler: polls are long because they compute, and light requests queue behind them.",
-        confidence="medium" if facts.brief or share < limit("cpu_bound_sure") else "high",
+        confidence="high" if sure and not facts.brief else "medium",
         against=(*facts.brief, *((unknown,) if poll_us is None else ())),
         change=(
             "Bound the computing: a rayon pool, or spawn_blocking behind a semaphore of about as many permits as cores.",

@@ -235,6 +235,13 @@ def test_computing_is_less_surely_a_fault_while_its_workers_have_room():
     assert found("cpu_bound", FAULTY["cpu_bound"]()).confidence == "high"
 
 
+def test_computing_of_half_a_millisecond_is_less_surely_a_fault_than_one_of_two():
+    """A proxy as measured: 0.59 ms of CPU a request, and 59 % busy."""
+    proxy = facts({"busy_share": 0.586, "cpu": 0.6, "polls_s": 2005.0}, shown=busy_at(1001))
+
+    assert found("cpu_bound", proxy).confidence == "medium"
+
+
 def test_time_that_others_took_is_not_called_computing():
     waiting = {"busy_share": 0.99, "cpu": 0.25}
 
