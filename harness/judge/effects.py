@@ -7,7 +7,6 @@ takes the A/A windows as a block of their own. A row is a picture of one level, 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -16,7 +15,8 @@ import numpy as np
 from scipy import special
 
 from harness import variant
-from harness.judge import score
+from harness.judge import censored, score
+from harness.judge.rank import Interval
 from harness.ledger.record import History
 from harness.study.model import Knob, Level, Study
 from harness.variant import Variant
@@ -33,6 +33,8 @@ EVERY_LEVEL = 2
 """A knob with at most this many other levels is screened at each of them."""
 
 Call = Literal["better", "worse", "not resolved"]
+Ends = tuple[float | None, float | None]
+"""Two ends of an interval; None is open."""
 Matrix = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
 
@@ -47,11 +49,12 @@ class OneOff:
 
 @dataclass(frozen=True)
 class Cell:
-    """One measured window of the model: its block, the label of its level, its y."""
+    """One measured window of the model: its block, the label of its level, its y, and where its true y lies."""
 
     block: str
     label: str
     y: float
+    ends: Interval | None = None
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,8 @@ class Contrast:
 class Effect:
     """One row of the table. `effect` is a gain (fraction of the baseline's value, positive is better).
 
-    `interval` is two-sided 90 %; None where no residual is left to tell the noise from. `n` counts the level's usable
+    `interval` is two-sided 90 %; None where no residual is left to tell the noise from. An end is None where nothing bounds
+    it: a window of the level or of the baseline read the end of its scale, such as the time-out. `n` counts the level's usable
     windows. `p_holm` is one-sided towards the effect's own sign, adjusted over all rows.
     """
 
@@ -75,7 +79,7 @@ class Effect:
     level: Level
     variant: str
     effect: float | None
-    interval: tuple[float, float] | None
+    interval: Ends | None
     n: int
     p_holm: float | None
     call: Call
@@ -126,11 +130,7 @@ def screen(study: Study, history: History) -> tuple[Effect, ...]:
     contrasts = fit(cells)
     p = {label: one_sided(contrast) for label, contrast in contrasts.items()}
     adjusted = _Adjusted(holm(p), holm({label: 1 - value for label, value in p.items()}))
-    counts = Counter(cell.label for cell in cells)
-    return tuple(
-        _row(study, one_off, contrasts.get(one_off.variant.id), adjusted, counts[one_off.variant.id])
-        for one_off in tried
-    )
+    return tuple(_row(study, one_off, contrasts.get(one_off.variant.id), adjusted, cells) for one_off in tried)
 
 
 def fit(cells: Sequence[Cell]) -> dict[str, Contrast]:
@@ -204,7 +204,7 @@ def _cells(study: Study, history: History, tried: set[str]) -> list[Cell]:
         y = score.y(study, record)
         if y is not None and (record.role == "baseline" or record.variant in tried):
             label = BASELINE if record.role == "baseline" else record.variant
-            cells.append(Cell(f"{record.phase} {record.block}", label, y))
+            cells.append(Cell(f"{record.phase} {record.block}", label, y, censored.y_ends(study, record)))
     return cells
 
 
@@ -222,8 +222,23 @@ def half_width(contrast: Contrast) -> float:
     return float(special.stdtrit(contrast.freedom, (1 + CONFIDENCE) / 2)) * contrast.error
 
 
-def _row(study: Study, one_off: OneOff, contrast: Contrast | None, p: _Adjusted, n: int) -> Effect:
+def _ends(study: Study, label: str, contrast: Contrast, cells: Sequence[Cell]) -> Ends:
+    """Return the 90 % interval as gains; open towards where a censored window's true value may lie."""
+    half = half_width(contrast)
+    of_level, of_baseline = (
+        [cell.ends for cell in cells if cell.label == name and cell.ends is not None] for name in (label, BASELINE)
+    )
+    may_be_higher = any(one.high == math.inf for one in of_level) or any(one.low == -math.inf for one in of_baseline)
+    may_be_lower = any(one.low == -math.inf for one in of_level) or any(one.high == math.inf for one in of_baseline)
+    return (
+        None if may_be_higher else score.gain(study, contrast.estimate + half),
+        None if may_be_lower else score.gain(study, contrast.estimate - half),
+    )
+
+
+def _row(study: Study, one_off: OneOff, contrast: Contrast | None, p: _Adjusted, cells: Sequence[Cell]) -> Effect:
     at = one_off.variant.id
+    n = sum(cell.label == at for cell in cells)
     if contrast is None:
         words = "not measured" if n == 0 else "no baseline was measured beside it"
         return Effect(one_off.knob, one_off.level, at, None, None, n, None, "not resolved", words)
@@ -231,10 +246,11 @@ def _row(study: Study, one_off: OneOff, contrast: Contrast | None, p: _Adjusted,
     if at not in p.better:
         words = "not resolved: no repeated window to tell the noise from"
         return Effect(one_off.knob, one_off.level, at, effect, None, n, None, "not resolved", words)
-    half = half_width(contrast)
-    ends = (score.gain(study, contrast.estimate + half), score.gain(study, contrast.estimate - half))
+    ends = _ends(study, at, contrast, cells)
     p_holm = p.better[at] if effect >= 0 else p.worse[at]
     seen = n >= FEWEST_WINDOWS and p_holm <= FAMILY_ALPHA
     call: Call = "not resolved" if not seen else "better" if effect >= 0 else "worse"
-    words = call if call != "not resolved" else f"not resolved (smaller than {max(map(abs, ends)):.0%})"
+    bounded = [abs(end) for end in ends if end is not None]
+    smaller = f" (smaller than {max(bounded):.0%})" if len(bounded) == len(ends) else ""
+    words = call if call != "not resolved" else f"not resolved{smaller}"
     return Effect(one_off.knob, one_off.level, at, effect, ends, n, p_holm, call, words)

@@ -287,11 +287,11 @@ def _reason(study: Study, call: Call, code: ReasonCode, last: Look, visible: flo
     if call == "better":
         modest = f" That may be less than the {study.min_effect:.1%} that the study asks for."
         small = modest if low < study.min_effect else ""
-        return (
-            f"{metric} is better by at least {low:.1%} (95 % confidence) over {last.pairs} fresh pairs.{small}{floor}"
-        )
+        return f"{metric} is better by at least {_floored(low)} (95 % confidence) over {last.pairs} fresh pairs.{small}{floor}"
     if call == "worse":
-        return f"{metric} is worse by at least {-high:.1%} over {last.pairs} fresh pairs. Keep the baseline.{floor}"
+        return (
+            f"{metric} is worse by at least {_floored(-high)} over {last.pairs} fresh pairs. Keep the baseline.{floor}"
+        )
     if call == "same" and last.shift_interval == (0.0, 0.0):
         return (
             f"Every one of {last.pairs} fresh pairs gave the very same {metric} on both sides: under this load it tells "
@@ -311,6 +311,11 @@ def _reason(study: Study, call: Call, code: ReasonCode, last: Look, visible: flo
         return _at_the_end_of_the_scale(study, last)
     seen = f" Gains above {visible:.1%} would very likely have been seen." if visible is not None else ""
     return f"{last.pairs} fresh pairs neither show a gain in {metric} nor rule one out.{seen}"
+
+
+def _floored(share: float) -> str:
+    """Return a share in percent that is never more than it is: "at least" must not be rounded up."""
+    return f"{math.floor(round(share * 1000, 6)) / 10:.1f}%"
 
 
 def _unknown_floor(last: Look) -> str:

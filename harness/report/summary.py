@@ -12,6 +12,7 @@ from typing import Any
 
 from harness.judge import second
 from harness.judge.attribution import Attribution
+from harness.judge.effects import Ends
 from harness.judge.interaction import Check
 from harness.judge.verdict import UNJUDGED, Verdict
 from harness.ledger.record import WindowRecord
@@ -154,8 +155,8 @@ def _together(seen: Check | None) -> dict[str, Any] | None:
     }
 
 
-def _ends(interval: tuple[float, float] | None) -> list[float | None] | None:
-    return None if interval is None else [_finite(end) for end in interval]
+def _ends(interval: Ends | None) -> list[float | None] | None:
+    return None if interval is None else [None if end is None else _finite(end) for end in interval]
 
 
 def _finite(value: float) -> float | None:

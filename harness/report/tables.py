@@ -13,7 +13,7 @@ from harness.judge import effects as judge_effects
 from harness.judge import interaction as judge_interaction
 from harness.judge import score, second
 from harness.judge.attribution import Attribution, KnobEffect
-from harness.judge.effects import Effect
+from harness.judge.effects import Effect, Ends
 from harness.judge.interaction import Check
 from harness.ledger.record import History, WindowRecord
 from harness.report import formats, words
@@ -278,8 +278,8 @@ def _call(effect: Effect) -> str:
     return _not_resolved(effect.interval)
 
 
-def _not_resolved(interval: tuple[float, float]) -> str:
-    largest = max(abs(end) for end in interval)
+def _not_resolved(interval: Ends) -> str:
+    largest = max(math.inf if end is None else abs(end) for end in interval)
     if not math.isfinite(largest):
         return "not resolved"
     return f"not resolved (smaller than {formats.at_most(largest, words.interval_width(interval))})"

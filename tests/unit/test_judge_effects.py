@@ -1,6 +1,7 @@
 """The one-variable-at-a-time effects: which levels, the model, the rows."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -133,6 +134,37 @@ def test_an_unresolved_row_says_how_large_it_could_be():
     row = effects.screen(study, history)[0]
 
     assert row.words == f"not resolved (smaller than {max(map(abs, row.interval)):.0%})"
+
+
+def at_the_time_out(history, of):
+    """Return the ledger with the scored percentile of every window that `of` chooses read at the time-out."""
+    windows = tuple(
+        one.model_copy(update={"metrics": replace(one.metrics, censored=("p95",))}) if of(one) else one
+        for one in history.windows
+    )
+    return history.model_copy(update={"windows": windows})
+
+
+def test_nothing_bounds_a_level_whose_requests_timed_out_from_above():
+    study = quick_study()
+    _, history = run_study(study, Fake(quick, Noise(1, 0.1)))
+    usual = {row.knob: row for row in effects.screen(study, history)}
+    slow = usual["worker_threads"].variant
+    rows = {row.knob: row for row in effects.screen(study, at_the_time_out(history, lambda one: one.variant == slow))}
+
+    assert rows["worker_threads"].interval == (None, usual["worker_threads"].interval[1])
+    assert rows["fraud_check"].interval == usual["fraud_check"].interval
+
+
+def test_nothing_bounds_what_a_level_gains_on_a_baseline_whose_requests_timed_out():
+    study = quick_study()
+    _, history = run_study(study, Fake(flat, Noise(1, 0.1)))
+    usual, rows = (
+        effects.screen(study, one) for one in (history, at_the_time_out(history, lambda one: one.role == "baseline"))
+    )
+
+    assert [row.interval for row in rows] == [(row.interval[0], None) for row in usual]
+    assert {row.words for row in rows if row.call == "not resolved"} == {"not resolved"}
 
 
 def test_rows_count_their_windows_and_the_calibration_adds_to_the_residual():
