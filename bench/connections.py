@@ -46,7 +46,7 @@ from harness.study.model import Level, Study
 from harness.target import build, inspect
 from harness.target.process import ProcessBackend
 from harness.target.service import Placement, Service
-from harness.window import gates, host
+from harness.window import gates, quiet
 from harness.window.cores import CoreMap, available, core_map, siblings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -109,7 +109,7 @@ def main() -> None:
     os.sched_setaffinity(0, cores.generator)
     points, in_chat, disturbed = [], [], 0
     for read_buffer, count in planned(most):
-        if not host.wait_until_quiet((*cores.target, *cores.generator), gates.LIMITS.foreign_degraded, QUIET_LIMIT_S):
+        if not quiet.wait_until_quiet((*cores.target, *cores.generator), gates.LIMITS.foreign_degraded, QUIET_LIMIT_S):
             disturbed += 1
             print("others use the cores: what follows is not to be trusted", flush=True)
         points.append(measured(read_study(STUDY), cores, read_buffer, count))

@@ -42,7 +42,7 @@ from harness.target.docker import DockerBackend
 from harness.target.process import ProcessBackend
 from harness.target.service import Backend
 from harness.variant import Step
-from harness.window import gates, host
+from harness.window import gates, quiet
 from harness.window import run as window
 from harness.window.cores import CoreMap, available, core_map, siblings
 from harness.window.jitter import JitterProbe
@@ -98,7 +98,7 @@ def main() -> None:
     for part in PARTS:
         if asked.only in {None, part.__name__}:
             print(f"\n{part.__doc__}", flush=True)
-            if not host.wait_until_quiet(mine, gates.LIMITS.foreign_degraded, QUIET_LIMIT_S):
+            if not quiet.wait_until_quiet(mine, gates.LIMITS.foreign_degraded, QUIET_LIMIT_S):
                 disturbed.append(part.__name__)
                 print("  others use the cores: what follows is not to be trusted", flush=True)
             for row in part(cores):

@@ -46,7 +46,7 @@ def run(study: Study, ledger: Ledger, bench: Bench, watcher: Watcher, next_step:
             watcher.decided(study, ledger.history, ledger.append_decision(step, time.time()))
             continue
         watcher.step(study, ledger.history, step)
-        if limit_s := _quiet_limit_s(study, ledger.history):  # at once it would only meet the same disturbance
+        if limit_s := _quiet_limit_s(study, ledger.history, step):  # at once it would only meet the same disturbance
             cores = tuple({*bench.cores.target, *bench.cores.generator})
             quiet.wait_until_quiet(cores, gates.LIMITS.foreign_degraded, limit_s, watcher.waits)
         measurement = window.run(step, bench, place(study, ledger, step))
@@ -54,17 +54,22 @@ def run(study: Study, ledger: Ledger, bench: Bench, watcher: Watcher, next_step:
 
 
 def baseline_only(windows: int) -> NextStep:
-    """Return what asks for `windows` usable windows of the baseline and nothing else: the steps of a diagnosis."""
+    """Return what asks for `windows` usable windows of the baseline and nothing else: the steps of a diagnosis.
+
+    It asks no more once the machine is not ready.
+    """
 
     def next_step(study: Study, history: History) -> Step | None:
+        if ending.machine_not_ready(history):
+            return None
         return calibrate.next_step(study, Plan(calibrate=windows), history)
 
     return next_step
 
 
-def _quiet_limit_s(study: Study, history: History) -> float:
-    """Return how long the next window may wait for a quiet host, within the time that the study was given."""
-    return min(cells.quiet_limit_s(history.windows), max(0.0, ending.spare_s(study, history, 1)))
+def _quiet_limit_s(study: Study, history: History, step: Step) -> float:
+    """Return how long a step's window may wait for a quiet host, within the time that the study was given."""
+    return min(cells.quiet_limit_s(history.windows), max(0.0, ending.spare_s(study, history, ending.needed(step))))
 
 
 def place(study: Study, ledger: Ledger, step: Step) -> Place:

@@ -260,7 +260,7 @@ def _carried_out(study: Study, pairs: Pairs, asked: Asked, resumed: Unfinished |
     from harness.study.model import Budget
 
     planned = claimed.planned(study)
-    only = replace(study, budget=Budget(planned.windows, None))
+    only = replace(study, budget=Budget(planned.windows, study.budget.time_s))
     with opening.opened(only, asked.results, asked.backend, resumed) as opened:
         _begin(opened, pairs)
         running.run(opened, planned, "the same command", quiet=asked.quiet)

@@ -15,8 +15,9 @@ from harness.study.model import Level
 from harness.variant import Phase, Role, Step, Variant
 from harness.window.measurement import Validity
 
-QUIET_LIMIT_S = 60.0
-"""How long the window after an INVALID one waits for a quiet host; twice as long after each further one in a row.
+QUIET_LIMIT_S, LONGEST_WAIT_S = 60.0, 480.0
+"""How long the window after an INVALID one waits for a quiet host; twice as long after each further one in a row, up to
+the second.
 
 A neighbour of a shared machine comes in bursts of minutes, and a job of the night has them: the five in a row that end
 a run are at most 15 minutes of waiting."""
@@ -87,7 +88,7 @@ def infeasible(records: Sequence[WindowRecord]) -> frozenset[str]:
 def quiet_limit_s(before: Sequence[WindowRecord]) -> float:
     """Return for how many seconds the window after `before` may wait for a quiet host; 0 unless the last was INVALID."""
     in_a_row = sum(1 for _ in itertools.takewhile(lambda one: one.validity is Validity.INVALID, reversed(before)))
-    return QUIET_LIMIT_S * 2 ** (in_a_row - 1) if in_a_row else 0.0
+    return min(QUIET_LIMIT_S * 2 ** (in_a_row - 1), LONGEST_WAIT_S) if in_a_row else 0.0
 
 
 def _repeated(attempts: Sequence[WindowRecord]) -> bool:

@@ -39,7 +39,7 @@ FAILURES_OF_A_SIDE = 2
 def early(study: Study, made: Plan, history: History) -> Verdict | None:
     """Return the verdict of a run that cannot go on usefully, None while it can."""
     return (
-        _machine_not_ready(history)
+        machine_not_ready(history)
         or _baseline_failed(history)
         or _winner_unstable(history)
         or _windows_fail(history)
@@ -121,7 +121,8 @@ def needed(step: Step) -> int:
     return 2 if step.phase == "confirm" and step.position == 0 else 1
 
 
-def _machine_not_ready(history: History) -> Verdict | None:
+def machine_not_ready(history: History) -> Verdict | None:
+    """Return the verdict where the gates refused the last windows, one after another."""
     last = history.windows[-INVALID_IN_A_ROW:]
     if len(last) < INVALID_IN_A_ROW or any(record.validity is not Validity.INVALID for record in last):
         return None

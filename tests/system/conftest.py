@@ -26,6 +26,7 @@ objective: {minimize: p50}
 knobs:
   fraud_check: [inline, spawn_blocking]
 phases: {calibrate: 3, search: 1, confirm: 5}
+budget: {time: 4m}
 """
 
 

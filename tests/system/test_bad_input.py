@@ -79,7 +79,7 @@ def test_a_missing_cargo_is_named_with_what_brings_it(harness, tmp_path):
 
 
 def test_a_budget_too_small_for_any_claim_is_refused_before_it_is_spent(harness):
-    harness.study.write_text(harness.study.read_text() + "budget: {time: 45s}\n")
+    harness.study.write_text(harness.study.read_text().replace("{time: 4m}", "{time: 45s}"))
 
     refused(harness("optimize", "small.yaml", *WAIT), 2, "too few for any claim", "are the fewest that allow one")
     assert not (harness.folder / "results").exists()

@@ -230,7 +230,7 @@ def test_the_time_in_which_a_run_lay_still_counts_as_no_more_than_the_longest_wa
 
 
 @pytest.mark.parametrize(
-    ("validities", "seconds"), [("", 0), ("V", 0), ("I", 60), ("VI", 60), ("IVI", 60), ("VIII", 240)]
+    ("validities", "seconds"), [("", 0), ("V", 0), ("I", 60), ("VI", 60), ("IVI", 60), ("VIII", 240), ("IIIIIII", 480)]
 )
 def test_each_further_invalid_window_in_a_row_doubles_the_wait_for_a_quiet_host(validities, seconds):
     refused = {n for n, letter in enumerate(validities, 1) if letter == "I"}
