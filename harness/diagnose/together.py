@@ -15,9 +15,15 @@ from harness.diagnose.facts import Facts
 from harness.diagnose.finding import Finding
 from harness.diagnose.limits import limit
 from harness.diagnose.rules import diagnose
+from harness.study.model import Level
 
 NEVER = frozenset({"t_s", "requests"})
 """Columns that say nothing of how a window was served: its clock, and what the load asked for."""
+
+
+OF_A_FLAVOR = frozenset({"global_queue"})
+"""Rules about a figure that means something else under another flavor: current_thread keeps its woken tasks in a queue that
+nothing counts, so an empty global queue there is no improvement."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +59,17 @@ def change(baseline: Facts, winner: Facts) -> Change:
     before, after = diagnose(baseline), diagnose(winner)
     faults = [one for one in before.findings if one.kind == "fault"]
     had, has = {one.rule for one in faults}, {one.rule for one in after.findings}
+    clear = frozenset(after.clear) - (OF_A_FLAVOR if _flavor(baseline) != _flavor(winner) else frozenset())
     return Change(
-        gone=tuple(one for one in faults if one.rule in after.clear),
+        gone=tuple(one for one in faults if one.rule in clear),
         stay=tuple(one for one in faults if one.rule in has),
         new=tuple(one for one in after.findings if one.kind == "fault" and one.rule not in had),
-        unknown=tuple(one for one in faults if one.rule not in after.clear and one.rule not in has),
+        unknown=tuple(one for one in faults if one.rule not in clear and one.rule not in has),
     )
+
+
+def _flavor(facts: Facts) -> Level:
+    return facts.values.get("flavor", "multi_thread")
 
 
 def moved_together(

@@ -56,6 +56,14 @@ def test_a_fault_that_the_winner_cannot_be_looked_at_for_has_not_vanished():
     assert [one.rule for one in made.unknown] == ["blocking_call"]
 
 
+@pytest.mark.parametrize(("flavor", "gone"), [("current_thread", []), ("multi_thread", ["global_queue"])])
+def test_a_global_queue_that_is_empty_under_another_flavor_has_not_vanished(flavor, gone):
+    made = change(facts({"global_queue_depth": 800.0}), facts(values={"flavor": flavor}))
+
+    assert [one.rule for one in made.gone] == gone
+    assert {one.rule for one in (*made.gone, *made.unknown)} == {"global_queue"}
+
+
 def test_a_fault_that_only_the_winner_has_is_told():
     made = change(facts(), facts({"alive_tasks": 65 + np.arange(70) * 4}))
 
