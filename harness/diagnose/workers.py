@@ -149,10 +149,14 @@ def cpu_bound(facts: Facts) -> Outcome:
         return None
     of_polls = () if poll_us is None else (Figure("CPU of a poll", poll_us, "us", limit("cpu_bound_poll_us")),)
     sure = share >= limit("cpu_bound_sure") and each_us >= limit("cpu_bound_us_sure")
-    unknown = "A request of many short polls uses as much CPU and delays nobody: the number of polls is not known."
+    mean = (
+        "A request of many short polls uses as much CPU and delays nobody: the number of polls is not known."
+        if poll_us is None
+        else "It is a mean: a few long polls among many short ones give the same, and stall others for longer."
+    )
     return Finding(
         rule="cpu_bound",
-        symptom=f"Each request computes for {each_us / 1000:.2g} ms on a worker, which are busy {share:.0%} of the time",
+        symptom=f"Requests compute for {each_us / 1000:.2g} ms on average on workers that are busy {share:.0%} of the time",
         figures=(
             Figure("CPU of a request on the workers", each_us, "us", limit("cpu_bound_us")),
             *of_polls,
@@ -161,7 +165,7 @@ def cpu_bound(facts: Facts) -> Outcome:
         ),
         cause="A CPU-bound handler: polls are long because they compute, and light requests queue behind them.",
         confidence="high" if sure and not facts.brief else "medium",
-        against=(*facts.brief, *((unknown,) if poll_us is None else ())),
+        against=(*facts.brief, mean),
         change=(
             "Bound the computing: a rayon pool, or spawn_blocking behind a semaphore of about as many permits as cores.",
             "Where it cannot move, yield between pieces of about 100 us (tokio::task::yield_now).",
