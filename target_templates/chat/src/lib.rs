@@ -5,15 +5,16 @@
 
 mod receipt;
 
+use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::ws::{Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::get;
-use kit::{BadValue, Given, Runtimes, Seat, Topics};
+use kit::{BadValue, Farewell, Given, Runtimes, Seat, Topics};
 use tokio::time::{Instant, interval_at};
 
 use crate::receipt::Receipts;
@@ -74,6 +75,8 @@ async fn talk(mut socket: WebSocket, mut seat: Seat<Utf8Bytes>, settings: Settin
     let mut receipts = Receipts::new(settings.receipt);
     let mut heartbeat = interval_at(Instant::now() + settings.heartbeat, settings.heartbeat);
     let mut is_silent = false;
+    let mut farewell = Farewell::default();
+    let mut stop = pin!(farewell.due());
     loop {
         let answer = tokio::select! {
             Some(Ok(message)) = socket.recv() => {
@@ -98,8 +101,11 @@ async fn talk(mut socket: WebSocket, mut seat: Seat<Utf8Bytes>, settings: Settin
                 is_silent = true;
                 Message::Ping(axum::body::Bytes::new())
             }
-            // Nothing comes any more: the connection is at its end.
-            else => return,
+            () = &mut stop => {
+                let away = CloseFrame { code: close_code::AWAY, reason: Utf8Bytes::default() };
+                let _ = socket.send(Message::Close(Some(away))).await;
+                return;
+            }
         };
         if socket.send(answer).await.is_err() {
             return;

@@ -37,6 +37,21 @@ fn a_client_that_answers_no_ping_is_disconnected() {
     assert!(client.read().is_err());
 }
 
+#[test]
+fn who_is_in_a_room_is_told_when_the_chat_stops() {
+    let mut process = Process::ready(env!("CARGO_BIN_EXE_chat"), &[]);
+    let mut client = enter(&process);
+    client.write(Client::TEXT, "still here?");
+    assert_eq!(client.read().unwrap().0, Client::TEXT);
+
+    process.terminate();
+    let told = client.read().unwrap().0;
+    let (status, took) = process.ended();
+
+    assert_eq!((told, status.code()), (Client::CLOSE, Some(0)));
+    assert!(took < Duration::from_millis(1500), "{took:?}");
+}
+
 /// The tasks that a service keeps when its only client has gone after so many messages, beyond those of an idle one.
 fn tasks_left(receipts: &str, messages: u32, at_the_end: &str) -> f64 {
     let process = Process::ready(env!("CARGO_BIN_EXE_chat"), &[("OPT_RECEIPTS", receipts)]);

@@ -61,7 +61,7 @@ impl Client {
         self.0.read_exact(&mut head)?;
         let mut text = vec![0; usize::from(head[1])];
         self.0.read_exact(&mut text)?;
-        let text = String::from_utf8(text).map_err(|_| io::ErrorKind::InvalidData)?;
-        Ok((head[0] & 0x0f, text))
+        // The code of a close is no text.
+        Ok((head[0] & 0x0f, String::from_utf8_lossy(&text).into_owned()))
     }
 }

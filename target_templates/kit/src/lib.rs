@@ -12,7 +12,7 @@
 //!
 //! A service takes one of two ways in. [`serve`] is the whole of it: an [`axum::Router`] and a runtime, or several that
 //! share the port, on `127.0.0.1:$PORT` until SIGTERM. [`Probe`] is the watching alone, for a service that listens by
-//! itself. [`Given`] reads the options and settings that a study chooses.
+//! itself. [`Given`] reads the options and settings that a study chooses. [`Farewell`] holds the stop for a WebSocket.
 //!
 //! Nothing here chooses or changes a setting of the runtime under test, and nothing else runs on it.
 //!
@@ -21,6 +21,7 @@
 #[cfg(feature = "diagnostic")]
 mod diagnostic;
 mod environment;
+mod farewell;
 mod listen;
 mod metrics;
 mod probe;
@@ -29,6 +30,7 @@ mod serve;
 mod topics;
 
 pub use environment::{BadValue, Given, port, upstream};
+pub use farewell::Farewell;
 pub use probe::{Counts, Probe};
 pub use runtimes::Runtimes;
 pub use serve::serve;

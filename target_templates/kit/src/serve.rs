@@ -11,6 +11,7 @@ use tokio::runtime::Runtime;
 use tower::ServiceExt as _;
 
 use crate::environment::{self, BadValue};
+use crate::farewell;
 use crate::listen;
 use crate::probe::Probe;
 use crate::runtimes::Runtimes;
@@ -71,7 +72,12 @@ fn run(runtimes: &Runtimes, app: Router) -> Result<(), Fault> {
         });
         let stop = async move { probe.stopped().await };
         let served = axum::serve(listener, app.into_make_service()).with_graceful_shutdown(stop);
-        move || runtime.block_on(served.into_future())
+        let to_the_end = async move {
+            let ended: io::Result<()> = served.await;
+            farewell::all_said().await;
+            ended
+        };
+        move || runtime.block_on(to_the_end)
     });
     let drives = drives.collect();
     probe.listens();
