@@ -18,6 +18,9 @@ IDLE_S, BUSY_S = 1.0, 0.5
 """How long to look at idle cores and at busy ones: ticks of 10 ms tell a twentieth of a core in both."""
 REST_S = 4.0
 """How long to leave a disturbed host alone before the next look, which costs CPU time itself."""
+QUIET_SHARE = 0.1
+"""For how much of the longest wait the host has to be quiet: what a hypervisor takes comes in bursts, and a moment between two
+looks like the end."""
 _SPIN = (
     "import os, sys, time\n"
     "os.sched_setaffinity(0, {int(sys.argv[1])})\n"
@@ -58,19 +61,22 @@ def disturbance(cores: tuple[int, ...]) -> Disturbance:
 def wait_until_quiet(
     cores: tuple[int, ...], limit: float, limit_s: float, tell: Callable[[str], None] = lambda _: None
 ) -> bool:
-    """Wait until `cores` are disturbed by less than `limit` of one; False when `limit_s` seconds pass first.
+    """Wait until `cores` are disturbed by less than `limit` of one, look after look, for a tenth of `limit_s` seconds.
 
-    `tell` hears once what disturbs them, and how long that is waited for.
+    Returns False when all of them pass first. `tell` hears once what disturbs the cores, and how long that is waited for.
     """
-    end, told = time.monotonic() + limit_s, False
+    quiet_since = begun = time.monotonic()
+    end, told = begun + limit_s, False
     while time.monotonic() < end:
         found = disturbance(cores)
-        if found.quiet(limit):
+        if not found.quiet(limit):
+            if not told:
+                tell(f"waiting up to {limit_s / 60:.2g} min for a quiet host: {found}")
+                told = True
+            time.sleep(max(0.0, min(REST_S, end - time.monotonic())))
+            quiet_since = time.monotonic()
+        elif time.monotonic() - quiet_since >= limit_s * QUIET_SHARE:
             return True
-        if not told:
-            tell(f"waiting up to {limit_s / 60:.2g} min for a quiet host: {found}")
-            told = True
-        time.sleep(max(0.0, min(REST_S, end - time.monotonic())))
     return False
 
 

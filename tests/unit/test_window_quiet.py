@@ -15,15 +15,23 @@ BUSY = f"import os\nos.sched_setaffinity(0, {{{CORE}}})\nprint(flush=True)\nwhil
 SECOND = 1_000_000_000
 
 
+LOOK_S = 1.5
+
+
 @pytest.fixture
 def host(monkeypatch):
-    """A host that shows these disturbances one after another; a wait takes no time but is counted."""
+    """A host that shows these disturbances one after another, the last for ever; time passes on its own clock only."""
 
     def shows(*seen):
         clock, left = [0.0], list(seen)
+
+        def look(_cores):
+            clock[0] += LOOK_S
+            return left.pop(0) if len(left) > 1 else left[0]
+
         monkeypatch.setattr(quiet.time, "monotonic", lambda: clock[0])
         monkeypatch.setattr(quiet.time, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
-        monkeypatch.setattr(quiet, "disturbance", lambda _: left.pop(0) if len(left) > 1 else left[0])
+        monkeypatch.setattr(quiet, "disturbance", look)
         return clock
 
     return shows
@@ -59,15 +67,22 @@ def test_steal_alone_is_waited_for(host):
     ]
 
 
-def test_a_quiet_host_is_not_waited_for_and_nothing_is_said(host):
+def test_a_quiet_host_is_looked_at_for_a_tenth_of_the_longest_wait_and_nothing_is_said(host):
     clock, told = host(Disturbance(0.01, 0.0)), []
 
     assert quiet.wait_until_quiet((0,), 0.05, 60.0, told.append)
-    assert (clock[0], told) == (0.0, [])
+    assert (clock[0], told) == (4 * LOOK_S, [])
+
+
+def test_a_moment_between_two_bursts_is_not_taken_for_the_end(host):
+    clock = host(*[Disturbance(0.0, 0.2), Disturbance(0.0, 0.0), Disturbance(0.0, 0.0)] * 2, Disturbance(0.0, 0.0))
+
+    assert quiet.wait_until_quiet((0,), 0.05, 60.0)
+    assert clock[0] == 2 * (LOOK_S + quiet.REST_S) + 2 * LOOK_S + 4 * LOOK_S
 
 
 def test_a_wait_ends_at_its_limit_though_the_host_never_gets_quiet(host):
     clock = host(Disturbance(0.5, 0.0))
 
     assert not quiet.wait_until_quiet((0,), 0.05, 30.0)
-    assert clock[0] == 30.0
+    assert 30.0 <= clock[0] < 30.0 + LOOK_S
