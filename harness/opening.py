@@ -35,6 +35,7 @@ from harness.target import build, leftovers, process
 from harness.target.docker import DockerBackend
 from harness.target.process import ProcessBackend
 from harness.target.service import Backend
+from harness.window import quiet
 from harness.window.cores import CoreMap, available, core_map, siblings
 from harness.window.jitter import JitterProbe
 from harness.window.run import Bench
@@ -130,6 +131,7 @@ def opened(
     A `diagnosis` gets a folder beside the study's runs, is always new and is never resumed.
     """
     require_cores(study)
+    quiet.patience_s()  # a wrong one is said before anything is spent
     swept = leftovers.sweep(results)
     _require_files(study.load)
     begun = _fresh(study, results, backend, diagnosis=diagnosis) if resumed is None else _resumed(study, resumed)
@@ -146,6 +148,7 @@ def opened_again(
     It takes the backend, the engine and the noise floor of `run`; `confirms` goes into its run.json.
     """
     require_cores(study)
+    quiet.patience_s()  # a wrong one is said before anything is spent
     swept = leftovers.sweep(run.path.parent.parent)
     _require_files(study.load)
     if resumed is None:

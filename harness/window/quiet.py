@@ -6,13 +6,18 @@ takes shows on a core that has work only, so each core is kept busy for a moment
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from harness.errors import StudyError
 from harness.window.host import read_cpu_use, share
+
+PATIENCE = "HARNESS_PATIENCE"
+"""Environment variable: the longest wait in seconds that a person allows at a time, whatever the caller would wait; 0 is none."""
 
 IDLE_S, BUSY_S = 1.0, 0.5
 """How long to look at idle cores and at busy ones: ticks of 10 ms tell a twentieth of a core in both."""
@@ -64,7 +69,9 @@ def wait_until_quiet(
     """Wait until `cores` are disturbed by less than `limit` of one, look after look, for a tenth of `limit_s` seconds.
 
     Returns False when all of them pass first. `tell` hears once what disturbs the cores, and how long that is waited for.
+    Raises StudyError where HARNESS_PATIENCE is no number of seconds.
     """
+    limit_s = min(limit_s, patience_s())
     quiet_since = begun = time.monotonic()
     end, told = begun + limit_s, False
     while time.monotonic() < end:
@@ -78,6 +85,21 @@ def wait_until_quiet(
         elif time.monotonic() - quiet_since >= limit_s * QUIET_SHARE:
             return True
     return False
+
+
+def patience_s() -> float:
+    """Return the longest wait that a person allows, in seconds; infinite where HARNESS_PATIENCE is not set.
+
+    Raises StudyError where it is no number of seconds.
+    """
+    given = os.environ.get(PATIENCE, "inf")
+    try:
+        patience_s = float(given)
+    except ValueError:
+        patience_s = -1.0
+    if not patience_s >= 0:
+        raise StudyError(f"{PATIENCE}={given} is no number of seconds: give 0 or more, or leave it out")
+    return patience_s
 
 
 def _keep_busy(cores: tuple[int, ...], seconds: float) -> None:

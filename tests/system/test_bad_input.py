@@ -78,6 +78,13 @@ def test_a_missing_cargo_is_named_with_what_brings_it(harness, tmp_path):
     refused(harness("optimize", "small.yaml", "--backend", "process", *WAIT, env=env), 3, "install Rust", "--resume")
 
 
+def test_a_patience_that_is_no_number_is_refused_before_anything_is_spent(harness):
+    done = harness("optimize", "small.yaml", "--backend", "process", *WAIT, env={"HARNESS_PATIENCE": "long"})
+
+    refused(done, 2, "HARNESS_PATIENCE=long is no number of seconds")
+    assert not (harness.folder / "results").exists()
+
+
 def test_a_budget_too_small_for_any_claim_is_refused_before_it_is_spent(harness):
     harness.study.write_text(harness.study.read_text().replace("{time: 4m}", "{time: 45s}"))
 

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from harness.errors import StudyError
 from harness.window import quiet
 from harness.window.host import CpuUse
 from harness.window.quiet import Disturbance
@@ -29,6 +30,7 @@ def host(monkeypatch):
             clock[0] += LOOK_S
             return left.pop(0) if len(left) > 1 else left[0]
 
+        monkeypatch.delenv(quiet.PATIENCE, raising=False)
         monkeypatch.setattr(quiet.time, "monotonic", lambda: clock[0])
         monkeypatch.setattr(quiet.time, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
         monkeypatch.setattr(quiet, "disturbance", look)
@@ -86,3 +88,20 @@ def test_a_wait_ends_at_its_limit_though_the_host_never_gets_quiet(host):
 
     assert not quiet.wait_until_quiet((0,), 0.05, 30.0)
     assert 30.0 <= clock[0] < 30.0 + LOOK_S
+
+
+@pytest.mark.parametrize(("patience", "waited_s"), [("0", 0.0), ("10", 10.0), ("inf", 30.0), ("1e9", 30.0)])
+def test_nobody_waits_longer_than_a_person_allows(host, monkeypatch, patience, waited_s):
+    clock = host(Disturbance(0.5, 0.0))
+    monkeypatch.setenv(quiet.PATIENCE, patience)
+
+    assert not quiet.wait_until_quiet((0,), 0.05, 30.0)
+    assert waited_s <= clock[0] < waited_s + LOOK_S
+
+
+@pytest.mark.parametrize("patience", ["-1", "nan", "long", ""])
+def test_a_patience_that_is_no_number_of_seconds_is_refused(monkeypatch, patience):
+    monkeypatch.setenv(quiet.PATIENCE, patience)
+
+    with pytest.raises(StudyError, match=f"HARNESS_PATIENCE={patience} is no number of seconds"):
+        quiet.patience_s()
