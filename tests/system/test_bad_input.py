@@ -86,7 +86,7 @@ def test_a_patience_that_is_no_number_is_refused_before_anything_is_spent(harnes
 
 
 def test_a_budget_too_small_for_any_claim_is_refused_before_it_is_spent(harness):
-    harness.study.write_text(harness.study.read_text().replace("{time: 4m}", "{time: 45s}"))
+    harness.study.write_text(harness.study.read_text() + "budget: {time: 45s}\n")
 
     refused(harness("optimize", "small.yaml", *WAIT), 2, "too few for any claim", "are the fewest that allow one")
     assert not (harness.folder / "results").exists()

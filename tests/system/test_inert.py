@@ -20,7 +20,6 @@ knobs:
   max_blocking_threads: [64, unset]
   thread_keep_alive: [100ms, unset]
 phases: {calibrate: 4, search: 2, confirm: 5}
-budget: {time: 4m}
 """
 
 
